@@ -1,0 +1,40 @@
+# make try      a new project, created and served (PROJECT=folder, PORT=number)
+# make test     all checks and tests
+# make format   format and fix what can be fixed
+# make release  cut a release of the template: VERSION=X.Y.Z
+
+PROJECT ?= build/shop
+WORKERS ?= auto
+BIN := .venv/bin
+
+.PHONY: try test lint format release
+
+try: .venv/installed
+	sh scripts/try.sh "$(PROJECT)"
+
+test: lint
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+lint: .venv/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml template/.github/workflows/*.yml
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+release: .venv/installed-dev
+	$(BIN)/python scripts/release.py "$(VERSION)"
+
+$(BIN)/uv:
+	sh scripts/bootstrap.sh
+
+.venv/installed: $(BIN)/uv pyproject.toml
+	$(BIN)/uv pip install --quiet --python .venv --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/uv pip install --quiet --python .venv --group dev
+	touch $@

@@ -1,0 +1,5 @@
+"""`python -m fastperf_new` is `fastperf`."""
+
+from fastperf_new.cli import main
+
+main()

@@ -1,0 +1,185 @@
+"""The commands: parse, call, print, exit code."""
+
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+
+from fastperf_new.errors import Exit, RefusedError, WrongInputError
+
+app = typer.Typer(
+    help="New FastAPI services, fast by construction, and updates that keep your code.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+Data = Annotated[
+    list[str] | None,
+    typer.Option("--data", "-d", metavar="KEY=VALUE", help="An answer; may be repeated."),
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be written; write nothing.")
+]
+ReleaseOption = Annotated[
+    str | None,
+    typer.Option("--release", metavar="X.Y.Z", help="Not the newest release of the template."),
+]
+
+
+def new(
+    path: Annotated[str | None, typer.Argument(help="The folder of the new project.")] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", help="Where the other answers start from.")
+    ] = None,
+    data: Data = None,
+    answers: Annotated[
+        Path | None, typer.Option("--answers", metavar="FILE", help="A YAML file of answers.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing: take defaults.")] = False,
+    dry_run: DryRun = False,
+    no_git: Annotated[bool, typer.Option("--no-git", help="No repository, no commit.")] = False,
+    no_install: Annotated[bool, typer.Option("--no-install", help="No uv sync.")] = False,
+    release: ReleaseOption = None,
+) -> None:
+    """Make a new project."""
+    from fastperf_new import answers as record  # not above: --help must not wait
+    from fastperf_new import project, prompts, releases, report
+
+    template = releases.get(release) if release else releases.current()
+    questionnaire = template.questionnaire
+    given = record.read_file(answers, questionnaire) if answers else {}
+    pairs = [*(data or []), *([f"preset={preset}"] if preset is not None else [])]
+    given |= record.parse_pairs(pairs, questionnaire)
+    if path is not None:
+        if not path.strip():
+            raise WrongInputError("PATH is empty: name the folder of the new project.")
+        given.setdefault("name", Path(path).absolute().resolve().name)
+    if not yes and not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise WrongInputError(
+            "There is no terminal to ask at: add --yes, and answers with -d key=value."
+        )
+    if "name" in given or yes:
+        questionnaire.complete(given)  # whatever is wrong is told before anything is asked
+    if path is not None:
+        project.check_destination(Path(path))
+    if not yes:
+        given = prompts.ask(questionnaire, given)
+    complete = questionnaire.complete(given)
+    folder = Path(path or str(complete["name"]))
+    project.check_destination(folder)
+
+    report.summary(complete, report.replay(questionnaire, complete, folder))
+    if dry_run:
+        report.preview(project.preview(template, complete))
+        return
+    created = project.new(
+        folder, template, complete, with_git=not no_git, with_install=not no_install
+    )
+    run = "uv run " if shutil.which("uv") or no_install else ".venv/bin/"
+    commands = [f"{run}alembic upgrade head", f"{run}fastapi dev", f"{run}pytest"]
+    report.created(created, [*([] if folder == Path() else [f"cd {folder}"]), *commands])
+
+
+app.command()(new)
+
+
+@app.command()
+def update(
+    release: ReleaseOption = None,
+    dry_run: DryRun = False,
+    resume: Annotated[
+        bool, typer.Option("--continue", help="Finish an interrupted update or change.")
+    ] = False,
+    abort: Annotated[
+        bool, typer.Option("--abort", help="Take an interrupted update or change back.")
+    ] = False,
+) -> None:
+    """Merge a newer release of the template into the project in this folder."""
+    from fastperf_new import project, releases, report
+
+    folder = Path.cwd()
+    if resume and abort:
+        raise WrongInputError("--continue and --abort contradict each other: keep one.")
+    if resume or abort:
+        (project.resume if resume else project.abort)(folder)
+        typer.echo("Finished." if resume else "Taken back.")
+        return
+    template = releases.get(release) if release else releases.latest()
+    result = project.update(folder, template, dry_run=dry_run)
+    if result is None:
+        typer.echo(f"The project is at {template.version} already.")
+        return
+    report.updated(result, template.version, dry_run=dry_run)
+    if result.conflicts:
+        raise typer.Exit(Exit.CONFLICTS)
+
+
+@app.command()
+def change(
+    pairs: Annotated[list[str], typer.Argument(metavar="KEY=VALUE...", help="The new answers.")],
+    dry_run: DryRun = False,
+) -> None:
+    """Change answers of the project in this folder: add or remove what they stand for."""
+    from fastperf_new import project, report
+
+    result = project.change(Path.cwd(), pairs, dry_run=dry_run)
+    if result is None:
+        typer.echo("The project has these answers already.")
+        return
+    report.updated(result, project.read(Path.cwd()).version, dry_run=dry_run)
+    if result.conflicts:
+        raise typer.Exit(Exit.CONFLICTS)
+
+
+@app.command()
+def status() -> None:
+    """Show the release and the answers of the project in this folder."""
+    from fastperf_new import project, report
+
+    report.status(project.status(Path.cwd()))
+
+
+@app.command()
+def options(release: ReleaseOption = None) -> None:
+    """List the questions, their choices and their defaults."""
+    from fastperf_new import releases, report
+
+    template = releases.get(release) if release else releases.current()
+    report.options(template.questionnaire)
+
+
+def _run(command: Callable[[], object]) -> NoReturn:
+    """Run a command; a refusal becomes one sentence and its exit code."""
+
+    def terminate(number: int, _: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)  # an exception, so that what was begun is taken back
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), terminate)
+    try:
+        command()
+    except RefusedError as error:
+        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+        typer.echo(str(error), err=True)
+        sys.exit(error.exit)
+    sys.exit(Exit.DONE)
+
+
+def main() -> NoReturn:
+    """`fastperf`."""
+    _run(app)
+
+
+def main_new() -> NoReturn:
+    """`fastperf-new`, the same as `fastperf new`."""
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone.command(name="fastperf-new")(new)
+    _run(alone)

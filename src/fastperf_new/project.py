@@ -1,0 +1,331 @@
+"""New, update, change and status, each a whole operation on a directory."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
+
+from packaging.version import Version
+
+from fastperf_new import answers as record
+from fastperf_new import apply as applying
+from fastperf_new import git, releases
+from fastperf_new.errors import NotReadyError, RefusedError, WrongInputError
+from fastperf_new.install import InstallError, sync
+from fastperf_new.merge import merged
+from fastperf_new.questions import Answers
+from fastperf_new.releases import Release
+from fastperf_new.render import files, render
+
+# --- new ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Created:
+    """A new project, and what could not be done for it."""
+
+    folder: Path
+    warnings: list[str] = field(default_factory=list)
+
+
+def check_destination(folder: Path) -> None:
+    """Refuse a destination that holds anything but a fresh `.git`.
+
+    Raises:
+        NotReadyError: when it does, or cannot be made.
+    """
+    for parent in (folder, *folder.parents):
+        if os.path.lexists(parent) and not parent.is_dir():
+            raise NotReadyError(f"{parent} is a file: choose another place for the project.")
+    if folder.is_dir() and {entry.name for entry in folder.iterdir()} - {".git"}:
+        raise NotReadyError(f"{folder} is not empty: choose another place for the project.")
+
+
+def preview(release: Release, answers: Answers) -> list[str]:
+    """Return the files that a new project would have."""
+    with TemporaryDirectory(prefix="fastperf-") as folder:
+        render(release, answers, Path(folder) / "render")
+        return files(Path(folder) / "render")
+
+
+def new(
+    folder: Path, release: Release, answers: Answers, *, with_git: bool, with_install: bool
+) -> Created:
+    """Make a new project: render, rename, `git init`, `uv sync`, first commit.
+
+    Raises:
+        NotReadyError: when the destination is not empty.
+        RefusedError: when it cannot be rendered or written; nothing is left behind.
+    """
+    check_destination(folder)
+    _render_into(folder, release, answers)
+    created = Created(folder)
+    own_repository = with_git and _init(folder)
+    if with_install:
+        try:
+            sync(folder)
+        except InstallError as error:
+            created.warnings.append(f"The dependencies are not installed: {error}")
+    if own_repository:
+        try:
+            git.run("add", "--all", cwd=folder)
+            message = f"New project from fastperf-new {release.version}"
+            git.run("commit", "--quiet", "--no-verify", "-m", message, cwd=folder)
+        except git.GitError as error:
+            created.warnings.append(f"There is no first commit: {error}")
+    return created
+
+
+def _render_into(folder: Path, release: Release, answers: Answers) -> None:
+    """Render beside the destination, then move it there in one step."""
+    made = [parent for parent in folder.parents if not parent.exists()]
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise NotReadyError(f"{folder} cannot be made: {error.strerror}.") from None
+    try:
+        render(release, answers, beside / "render")
+        if folder.exists():
+            for entry in (beside / "render").iterdir():
+                entry.rename(folder / entry.name)
+        else:
+            (beside / "render").rename(folder)
+    except BaseException as error:
+        for parent in made:
+            shutil.rmtree(parent, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise RefusedError(f"{folder} cannot be written: {error.strerror}.") from error
+        raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _init(folder: Path) -> bool:
+    """Make the project a repository; tell whether a first commit is due.
+
+    Inside another repository it becomes part of that one, unless that one ignores it.
+    """
+    if git.line("rev-parse", "--show-toplevel", cwd=folder):
+        if (folder / ".git").exists():
+            return not git.line("rev-parse", "--verify", "HEAD", cwd=folder)
+        if not git.line("check-ignore", folder.absolute(), cwd=folder.parent):
+            return False
+    git.run("init", "--quiet", "--initial-branch=main", cwd=folder)
+    return True
+
+
+# --- update, change, status ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Project:
+    """An existing project: what its answers file says."""
+
+    folder: Path
+    version: str
+    answers: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Updated:
+    """What an update or a change did, or with `dry_run` would do."""
+
+    changed: list[str]
+    conflicts: list[str]
+    left_deleted: list[str]
+    new_answers: Answers  # to questions that the project had not been asked
+    dropped: list[str]  # questions that are no more
+    diff: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a project stands."""
+
+    version: str
+    newest: str
+    answers: Mapping[str, Any]
+    unfinished: bool
+
+
+def read(folder: Path) -> Project:
+    """Read a project's answers file.
+
+    Raises:
+        NotReadyError: when there is none, or it is not from our template.
+    """
+    path = folder / record.FILE
+    if not path.is_file():
+        raise NotReadyError(
+            f"{folder} is not a project made by fastperf: it has no {record.FILE}."
+            " Run the command in the project's own folder."
+        )
+    try:
+        source, commit, answers = record.read_record(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError) as error:
+        raise NotReadyError(f"{record.FILE} cannot be read: {error}") from None
+    if source not in releases.ADDRESSES:
+        raise NotReadyError(
+            f"This project comes from another template, {source}:"
+            " update it with the command that made it (copier update)."
+        )
+    return Project(folder, commit.removeprefix("v"), answers)
+
+
+def check_ready(folder: Path) -> None:
+    """Refuse a project whose state git could not give back.
+
+    Raises:
+        NotReadyError: when it is not in a repository with a commit, has changes that are
+            not committed, or another operation is under way.
+    """
+    if applying.unfinished(folder):
+        raise NotReadyError(
+            "An update was interrupted here:"
+            " finish it with fastperf update --continue or take it back with --abort."
+        )
+    if not git.line("rev-parse", "--show-toplevel", cwd=folder):
+        raise NotReadyError(
+            "The project is not in a git repository: run git init, git add -A and git commit first."
+        )
+    if not git.line("rev-parse", "--verify", "HEAD", cwd=folder):
+        raise NotReadyError("The repository has no commit: commit the project first.")
+    if not git.line("ls-files", "--", record.FILE, cwd=folder):
+        raise NotReadyError(f"{record.FILE} is not committed: commit the project first.")
+    for name in ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"):
+        if (folder / git.line("rev-parse", "--git-path", name, cwd=folder)).exists():
+            raise NotReadyError("A merge or rebase is under way here: finish it first.")
+    changes = git.run("status", "--porcelain", "--untracked-files=all", "--", ".", cwd=folder)
+    if changes.strip():
+        first = changes.decode(errors="replace").splitlines()[0][3:]
+        raise NotReadyError(
+            f"There are changes that are not committed ({first}): commit or stash them first."
+        )
+
+
+def update(folder: Path, release: Release, *, dry_run: bool) -> Updated | None:
+    """Merge a newer release into a project; None when it already has it.
+
+    Raises:
+        NotReadyError: when the project cannot take it now.
+        WrongInputError: when the release is older than the project's.
+    """
+    project = read(folder)
+    check_ready(folder)
+    if project.version == release.version != releases.DEVELOPMENT:
+        return None
+    old = _release_of(project)
+    if release.version != releases.DEVELOPMENT and Version(release.version) < Version(old.version):
+        raise WrongInputError(
+            f"The project is at {old.version}, and {release.version} is older:"
+            " an update only goes forward."
+        )
+    return _merge(project, old, release, {}, dry_run=dry_run)
+
+
+def change(folder: Path, pairs: list[str], *, dry_run: bool) -> Updated | None:
+    """Change answers of a project within its release; None when they already are so.
+
+    A change of the preset takes its answers to all questions that start from it, but for
+    those that are given too.
+
+    Raises:
+        NotReadyError: when the project cannot take it now.
+        WrongInputError: when an answer is not valid.
+    """
+    project = read(folder)
+    release = _release_of(project)
+    changes = record.parse_pairs(pairs, release.questionnaire)
+    check_ready(folder)
+    if all(project.answers.get(key) == answer for key, answer in changes.items()):
+        return None
+    return _merge(project, release, release, changes, dry_run=dry_run)
+
+
+def status(folder: Path) -> Status:
+    """Tell where a project stands.
+
+    Raises:
+        NotReadyError: when it is not ours.
+    """
+    project = read(folder)
+    return Status(
+        project.version,
+        releases.versions()[-1],
+        project.answers,
+        applying.unfinished(folder),
+    )
+
+
+def resume(folder: Path) -> None:
+    """Finish an interrupted update.
+
+    Raises:
+        NotReadyError: when there is none.
+    """
+    _check_interrupted(folder)
+    applying.resume(folder)
+
+
+def abort(folder: Path) -> None:
+    """Take an interrupted update back.
+
+    Raises:
+        NotReadyError: when there is none.
+    """
+    _check_interrupted(folder)
+    applying.undo(folder)
+
+
+def _check_interrupted(folder: Path) -> None:
+    if not applying.unfinished(folder):
+        raise NotReadyError("No update was interrupted here: there is nothing to finish or undo.")
+
+
+def _release_of(project: Project) -> Release:
+    if project.version == releases.DEVELOPMENT:
+        raise NotReadyError(
+            "This project was made from a working tree of the template that cannot be"
+            " rendered again: make it anew from a release to have updates."
+        )
+    if project.version not in releases.versions():
+        raise NotReadyError(
+            f"This project was made by release {project.version}, and this fastperf knows"
+            f" releases up to {releases.versions()[-1]}: use a newer one."
+        )
+    return releases.get(project.version)
+
+
+def _merge(
+    project: Project, old: Release, new: Release, changes: Answers, *, dry_run: bool
+) -> Updated:
+    before = record.accept(project.answers, old.questionnaire)
+    after = record.accept(project.answers, new.questionnaire)
+    if "preset" in changes:
+        for question in new.questionnaire:
+            if question.follows("preset"):
+                after.pop(question.key, None)
+    after = new.questionnaire.complete({**after, **changes})
+    with TemporaryDirectory(prefix="fastperf-") as temporary:
+        renders = Path(temporary) / "old", Path(temporary) / "new"
+        render(old, old.questionnaire.complete(before), renders[0])
+        render(new, after, renders[1])
+        with merged(project.folder, *renders, label=f"fastperf-{new.version}") as merge:
+            if not dry_run:
+                applying.apply(project.folder, merge)
+            return Updated(
+                changed=[change.path for change in merge.changes],
+                conflicts=sorted(merge.conflicts),
+                left_deleted=merge.left_deleted,
+                new_answers={
+                    key: answer
+                    for key, answer in after.items()
+                    if key not in project.answers and key not in changes
+                },
+                dropped=sorted(project.answers.keys() - {q.key for q in new.questionnaire}),
+                diff=merge.diff() if dry_run else "",
+            )

@@ -1,0 +1,1 @@
+"""The example feature; delete this package and `tests/items/` when you have your own."""

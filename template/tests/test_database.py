@@ -1,0 +1,125 @@
+"""The two roads: writes that cannot lose an update, reads that cannot write."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text, update
+from sqlalchemy.exc import OperationalError
+
+from app.database import Database, WriteSession, open_database
+from app.settings import Settings
+
+counters = Table("counters", MetaData(), Column("value", Integer, nullable=False))
+
+
+@pytest.fixture
+async def database(settings: Settings) -> AsyncIterator[Database]:
+    async with open_database(settings) as database:
+        async with database.sessions.begin() as session:
+            await session.run_sync(lambda sync: counters.create(sync.connection()))
+            await session.execute(insert(counters).values(value=0))
+        yield database
+
+
+async def value_of(database: Database) -> int:
+    async with database.reads.connect() as connection:
+        value: int = (await connection.execute(select(counters.c.value))).scalar_one()
+        return value
+
+
+async def test_concurrent_increments_are_all_kept(database: Database) -> None:
+    async def increment() -> None:
+        async with database.sessions.begin() as session:
+            value = (await session.execute(select(counters.c.value))).scalar_one()
+            await session.execute(update(counters).values(value=value + 1))
+
+    await asyncio.gather(*(increment() for _ in range(30)))
+
+    assert await value_of(database) == 30
+
+
+async def test_increments_of_another_process_are_kept_too(
+    database: Database, settings: Settings
+) -> None:
+    async def increment(writer: Database) -> None:
+        async with writer.sessions.begin() as session:
+            value = (await session.execute(select(counters.c.value))).scalar_one()
+            await asyncio.sleep(0.001)
+            await session.execute(update(counters).values(value=value + 1))
+
+    async with open_database(settings) as other:
+        await asyncio.gather(*(increment(writer) for writer in [database, other] * 15))
+
+    assert await value_of(database) == 30
+
+
+async def test_a_failed_session_keeps_nothing(database: Database) -> None:
+    async def fail() -> None:
+        async with database.sessions.begin() as session:
+            await session.execute(update(counters).values(value=7))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+
+    assert await value_of(database) == 0
+
+
+async def test_reads_do_not_wait_for_a_writer(database: Database) -> None:
+    async with database.sessions.begin() as session:
+        await session.execute(update(counters).values(value=7))
+
+        async with asyncio.timeout(1):
+            assert await value_of(database) == 0
+
+
+async def test_reads_cannot_write(database: Database) -> None:
+    async with database.reads.connect() as connection:
+        with pytest.raises(OperationalError, match="readonly"):
+            await connection.execute(update(counters).values(value=7))
+
+
+@pytest.mark.parametrize(
+    ("pragma", "expected"),
+    [("journal_mode", "wal"), ("synchronous", 1), ("foreign_keys", 1), ("busy_timeout", 5000)],
+)
+async def test_connections_of_both_roads_are_configured(
+    database: Database, pragma: str, expected: object
+) -> None:
+    async with database.reads.connect() as reads, database.sessions() as writes:
+        for road in (reads, writes):
+            assert (await road.execute(text(f"PRAGMA {pragma}"))).scalar_one() == expected
+
+
+class TestCommit:
+    @pytest.fixture
+    def app(self, app: FastAPI) -> FastAPI:
+        @app.post("/orphans")
+        async def create_orphan(session: WriteSession) -> dict[str, str]:
+            # A deferred constraint is checked by the commit, after the route has returned.
+            await session.execute(text("CREATE TABLE parents (id INTEGER PRIMARY KEY)"))
+            await session.execute(
+                text(
+                    "CREATE TABLE orphans (parent_id INTEGER"
+                    " REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)"
+                )
+            )
+            await session.execute(text("INSERT INTO orphans VALUES (1)"))
+            return {"status": "created"}
+
+        return app
+
+    async def test_a_commit_that_fails_is_an_error_for_the_client(
+        self, client: AsyncClient, settings: Settings
+    ) -> None:
+        response = await client.post("/orphans")
+
+        assert response.status_code == 500
+        async with open_database(settings) as database, database.reads.connect() as connection:
+            tables = await connection.execute(
+                text("SELECT count(*) FROM sqlite_master WHERE name = 'orphans'")
+            )
+            assert tables.scalar_one() == 0
