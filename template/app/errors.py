@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 
@@ -71,6 +72,11 @@ def add_problem_details(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http_exception(_: Request, error: HTTPException) -> ProblemResponse:
         return ProblemResponse(error.status_code, error.detail, headers=error.headers)
+
+    @app.exception_handler(PoolTimeoutError)
+    async def on_pool_timeout(_: Request, error: PoolTimeoutError) -> ProblemResponse:
+        # The database is busy, not the request wrong: the same one may pass in a moment.
+        return ProblemResponse(503, "The service is busy.", headers={"Retry-After": "1"})
 
     @app.exception_handler(RequestValidationError)
     async def on_validation_error(_: Request, error: RequestValidationError) -> ProblemResponse:

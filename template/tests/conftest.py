@@ -6,11 +6,29 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
+from sqlalchemy import Connection, event
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.types import Receive, Scope, Send
 
 from app.database import Base, create_write_engine
 from app.main import create_app
 from app.settings import Settings
+
+Statements = list[str]
+
+
+def record_statements(engine: AsyncEngine) -> Statements:
+    """Return a list that grows by every statement that the engine sends from now on."""
+    statements: Statements = []
+
+    @event.listens_for(engine.sync_engine, "before_cursor_execute")
+    def record(
+        connection: Connection, cursor: DBAPICursor, statement: str, *arguments: object
+    ) -> None:
+        statements.append(statement)
+
+    return statements
 
 
 @pytest.fixture

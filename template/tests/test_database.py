@@ -123,3 +123,28 @@ class TestCommit:
                 text("SELECT count(*) FROM sqlite_master WHERE name = 'orphans'")
             )
             assert tables.scalar_one() == 0
+
+
+class TestSaturation:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"database_timeout": 0.05})
+
+    @pytest.fixture
+    def app(self, app: FastAPI) -> FastAPI:
+        @app.post("/slow")
+        async def slow(session: WriteSession) -> dict[str, str]:
+            await session.execute(text("SELECT 1"))
+            await asyncio.sleep(0.5)
+            return {"status": "done"}
+
+        return app
+
+    async def test_a_request_that_waits_too_long_is_told_to_come_back(
+        self, client: AsyncClient
+    ) -> None:
+        first, second = await asyncio.gather(client.post("/slow"), client.post("/slow"))
+
+        assert sorted([first.status_code, second.status_code]) == [200, 503]
+        busy = max(first, second, key=lambda response: response.status_code)
+        assert busy.headers["retry-after"] == "1"

@@ -5,6 +5,7 @@ import logging
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
+from starlette.middleware.base import BaseHTTPMiddleware
 
 
 @pytest.fixture
@@ -50,3 +51,10 @@ async def test_a_request_is_logged_once_and_without_its_query(
     assert vars(record)["status"] == 200
     assert vars(record)["duration_ms"] > 0
     assert "hunter2" not in str(vars(record))
+
+
+def test_all_middleware_is_pure_asgi(app: FastAPI) -> None:
+    assert app.user_middleware
+    for middleware in app.user_middleware:
+        assert isinstance(middleware.cls, type)
+        assert not issubclass(middleware.cls, BaseHTTPMiddleware)

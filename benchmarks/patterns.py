@@ -1,0 +1,264 @@
+"""Measure the patterns of a rendered project, each against the usual way: `make bench`.
+
+Runs with the project's own interpreter, in its folder. Every comparison is interleaved
+(A B A B ...), in one process; the figure is the median of the rounds' ratios, because
+the machine's speed drifts but the ratio within a round does not.
+"""
+
+import asyncio
+import gzip
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path.cwd()))
+
+from fastapi import FastAPI, Request, Response
+from sqlalchemy import insert, select, update
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.types import ASGIApp, Message
+
+from app.compression import LARGE
+from app.database import Base, Database, open_database
+from app.items import queries
+from app.items.models import Item
+from app.items.schemas import ItemRead
+from app.observability.instruments import Instruments
+from app.pagination import Page
+from app.settings import Settings
+
+ROUNDS = 15
+ROWS = 400_000
+
+Call = Callable[[], Awaitable[object]]
+
+
+async def cost(call: Call, times: int, clock: Callable[[], float]) -> float:
+    """Return the microseconds that one call takes."""
+    started = clock()
+    for _ in range(times):
+        await call()
+    return (clock() - started) / times * 1e6
+
+
+async def compare(
+    title: str, ours: Call, usual: Call, times: int, clock: Callable[[], float] = time.process_time
+) -> None:
+    """Print what both take, and the median ratio of usual to ours."""
+    pairs = []
+    for _ in range(ROUNDS + 1):
+        pairs.append((await cost(ours, times, clock), await cost(usual, times, clock)))
+    pairs = pairs[1:]  # the first one warms up
+    ratio = statistics.median(other / own for own, other in pairs)
+    own, other = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"{title:<58} {own:>9.0f} us {other:>9.0f} us   x {ratio:.2f}")
+
+
+async def request(app: ASGIApp, path: str) -> None:
+    """Send one GET request to an ASGI application, without a network."""
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(_: Message) -> None:
+        return None
+
+    scope = {
+        **{"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http"},
+        **{"path": path, "raw_path": path.encode(), "query_string": b"", "root_path": ""},
+        **{"headers": [], "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1)},
+        "asgi": {"version": "3.0"},
+    }
+    await app(scope, receive, send)
+
+
+async def pagination(database: Database) -> None:
+    """D5: a page at the far end, by cursor and by OFFSET."""
+    async with database.reads.connect() as reads:
+        far = (await queries.page(reads, 1, None))[0][0].created_at - timedelta(seconds=ROWS - 100)
+        cursor = queries.CURSOR.encode((far, 1))
+        by_offset = (
+            select(Item.id, Item.name, Item.quantity, Item.created_at)
+            .order_by(Item.created_at.desc(), Item.id.desc())
+            .limit(20)
+            .offset(ROWS - 100)
+        )
+        await compare(
+            f"D5 page at row {ROWS:,}: cursor / OFFSET",
+            lambda: queries.page(reads, 20, cursor),
+            lambda: reads.execute(by_offset),
+            times=5,
+            clock=time.perf_counter,
+        )
+        await compare(
+            f"D5 page by cursor: row {ROWS:,} / first",
+            lambda: queries.page(reads, 20, cursor),
+            lambda: queries.page(reads, 20, None),
+            times=50,
+            clock=time.perf_counter,
+        )
+
+
+async def reading(database: Database, url: str) -> None:
+    """D8: one row on the read road, and through an ORM session as usual."""
+    engine = create_async_engine(url)
+    sessions = async_sessionmaker(engine)
+
+    async def on_the_read_road() -> None:
+        async with database.reads.connect() as reads:
+            await queries.get(reads, 1000)
+
+    async def with_a_session() -> None:
+        async with sessions() as session:
+            await session.get(Item, 1000)
+
+    await compare("D8 one row: read road / ORM session", on_the_read_road, with_a_session, 100)
+    await engine.dispose()
+
+
+async def writing(database: Database, url: str) -> None:
+    """D10: 30 concurrent read-modify-writes, how many are kept."""
+    engine = create_async_engine(url)
+    usual: async_sessionmaker[AsyncSession] = async_sessionmaker(engine)
+    for title, sessions in (("ours", database.sessions), ("usual", usual)):
+
+        async def increment(sessions: async_sessionmaker[AsyncSession] = sessions) -> None:
+            async with sessions.begin() as session:
+                quantity = await session.scalar(select(Item.quantity).where(Item.id == 1))
+                await session.execute(
+                    update(Item).where(Item.id == 1).values(quantity=(quantity or 0) + 1)
+                )
+
+        async with database.sessions.begin() as session:
+            await session.execute(update(Item).where(Item.id == 1).values(quantity=0))
+        started = time.perf_counter()
+        results = await asyncio.gather(*(increment() for _ in range(30)), return_exceptions=True)
+        seconds = time.perf_counter() - started
+        failed = sum(isinstance(result, Exception) for result in results)
+        async with database.reads.connect() as reads:
+            row = await queries.get(reads, 1)
+        kept = row.quantity if row else 0
+        print(
+            f"D10 30 concurrent increments, {title}: {kept} kept, {failed} failed, {seconds:.2f} s"
+        )
+    await engine.dispose()
+
+
+async def instruments() -> None:
+    """M1: request id and timing in one ASGI class, and the timing alone as usual.
+
+    Nobody listens to the log here: writing it costs the same in both.
+    """
+
+    async def bare(scope: object, receive: object, send: Callable[..., Awaitable[None]]) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    async def timing(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        started = time.perf_counter()
+        response = await call_next(request)
+        response.headers["X-Process-Time"] = str(time.perf_counter() - started)
+        return response
+
+    usual = BaseHTTPMiddleware(bare, dispatch=timing)
+    ours = Instruments(bare)
+    await compare(
+        "M1 timing: our ASGI class (with an id) / @app.middleware",
+        lambda: request(ours, "/"),
+        lambda: request(usual, "/"),
+        500,
+    )
+
+
+async def responses() -> None:
+    """R1: a page of 100 rows as a model, and as untyped dictionaries."""
+    row = {"id": 1, "name": "tea", "quantity": 1, "created_at": datetime.now(UTC)}
+    rows = [ItemRead.model_validate(row)] * 100
+    app = FastAPI()
+
+    @app.get("/typed")
+    async def typed() -> Page[ItemRead]:
+        return Page(results=rows, next_cursor=None)
+
+    @app.get("/untyped")
+    async def untyped():  # type: ignore[no-untyped-def]
+        return {"results": [{**row} for _ in range(100)], "next_cursor": None}
+
+    await compare(
+        "R1 100 rows: response model / untyped dicts",
+        lambda: request(app, "/typed"),
+        lambda: request(app, "/untyped"),
+        20,
+    )
+
+
+async def compression() -> None:
+    """R2: levels of gzip on a page of 100 rows, and the largest that stays on the loop."""
+
+    def page(count: int) -> bytes:
+        rows = [
+            ItemRead(
+                id=number,
+                name=f"item {number * 7919 % 1000}",
+                quantity=number * 104729 % 9973,
+                created_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number**2),
+            )
+            for number in range(count)
+        ]
+        return Page(results=rows, next_cursor=None).model_dump_json().encode()
+
+    body = page(100)
+
+    def level(number: int) -> Call:
+        async def compress() -> None:
+            gzip.compress(body, number, mtime=0)
+
+        return compress
+
+    await compare(f"R2 gzip of {len(body):,} bytes: level 4 / level 9", level(4), level(9), 50)
+    sizes = {number: len(gzip.compress(body, number)) for number in (1, 4, 6, 9)}
+    print(f"R2 bytes left at level {', '.join(f'{n}: {size:,}' for n, size in sizes.items())}")
+    large = page(1000)[:LARGE]
+    started = time.perf_counter()
+    gzip.compress(large, 4, mtime=0)
+    print(f"R2 gzip of {LARGE:,} bytes at level 4: {(time.perf_counter() - started) * 1e3:.2f} ms")
+
+
+async def main() -> None:
+    """Measure everything on a database of 400,000 rows."""
+    print(f"{platform.python_implementation()} {sys.version}".replace("\n", " "))
+    print(f"{'':<58} {'ours':>12} {'usual':>12}   usual/ours")
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite+aiosqlite:///{folder}/bench.db"
+        async with open_database(Settings(database_url=url)) as database:
+            async with database.sessions.begin() as session:
+                connection = await session.connection()
+                await connection.run_sync(Base.metadata.create_all)
+                start = datetime(2026, 1, 1, tzinfo=UTC)
+                for first in range(0, ROWS, 10_000):
+                    await session.execute(
+                        insert(Item),
+                        [
+                            {
+                                "name": f"item {number}",
+                                "quantity": 0,
+                                "created_at": start + timedelta(seconds=number),
+                            }
+                            for number in range(first, first + 10_000)
+                        ],
+                    )
+            await pagination(database)
+            await reading(database, url)
+            await writing(database, url)
+    await instruments()
+    await responses()
+    await compression()
+
+
+asyncio.run(main())

@@ -1,0 +1,96 @@
+"""Compression of complete answers with gzip; streams pass through as they come.
+
+Where a proxy in front compresses already, set `COMPRESSION_LEVEL=0`.
+"""
+
+import gzip
+from functools import partial
+
+from anyio import to_thread
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+# Compressing this many bytes takes under a millisecond: more would hold up other requests.
+LARGE = 64 * 1024
+
+TEXT = ("text/", "application/json", "application/problem+json", "application/xml", "image/svg+xml")
+
+
+class CompressionSettings(BaseSettings):
+    """What is worth compressing, and how hard to try."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_prefix="COMPRESSION_", extra="ignore", frozen=True
+    )
+
+    level: int = Field(default=4, ge=0, le=9)  # 0 is off
+    minimum_size: int = Field(default=1024, ge=0)  # bytes; below, a packet is a packet
+
+
+class Compression:
+    """Compresses an answer when the client takes gzip, it is text, complete, and large enough."""
+
+    def __init__(self, app: ASGIApp, settings: CompressionSettings) -> None:
+        self.app = app
+        self.settings = settings
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not self.settings.level:
+            await self.app(scope, receive, send)
+            return
+
+        accepted = accepts_gzip(Headers(scope=scope).get("accept-encoding", ""))
+        start: Message | None = None
+
+        async def send_compressed(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message  # held back: its headers depend on the body
+                return
+            if message["type"] == "http.response.body" and start is not None:
+                held, start = start, None
+                if not message.get("more_body") and self._is_worth_it(held, message, scope):
+                    headers = MutableHeaders(scope=held)
+                    headers.add_vary_header("Accept-Encoding")
+                    if accepted:
+                        body = await self._compress(message["body"], headers)
+                        message = {**message, "body": body}
+                await send(held)
+            await send(message)
+
+        await self.app(scope, receive, send_compressed)
+
+    def _is_worth_it(self, start: Message, body: Message, scope: Scope) -> bool:
+        headers = Headers(scope=start)
+        return (
+            len(body.get("body", b"")) >= self.settings.minimum_size
+            and scope["method"] != "HEAD"
+            and start["status"] != 206
+            and "content-encoding" not in headers
+            and "no-transform" not in headers.get("cache-control", "")
+            and headers.get("content-type", "").startswith(TEXT)
+        )
+
+    async def _compress(self, body: bytes, headers: MutableHeaders) -> bytes:
+        compress = partial(gzip.compress, body, self.settings.level, mtime=0)
+        compressed = compress() if len(body) < LARGE else await to_thread.run_sync(compress)
+        headers["content-encoding"] = "gzip"
+        headers["content-length"] = str(len(compressed))
+        if (etag := headers.get("etag")) and not etag.startswith("W/"):
+            headers["etag"] = f"W/{etag}"  # the bytes are no longer those it was made for
+        return compressed
+
+
+def accepts_gzip(header: str) -> bool:
+    """Tell whether an `Accept-Encoding` header allows gzip (RFC 9110, section 12.5.3)."""
+    weights = {}
+    for entry in header.lower().split(","):
+        coding, _, parameter = entry.partition(";")
+        name, _, weight = parameter.strip().partition("=")
+        try:
+            weights[coding.strip()] = float(weight) if name.strip() == "q" else 1.0
+        except ValueError:
+            weights[coding.strip()] = 0.0
+    return weights.get("gzip", weights.get("*", 0.0)) > 0
