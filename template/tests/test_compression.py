@@ -24,8 +24,8 @@ def app(app: FastAPI) -> FastAPI:
     @app.get("/events")
     async def events() -> StreamingResponse:
         async def stream() -> AsyncIterator[str]:
-            for _ in range(100):
-                yield f"data: {TEXT}\n\n"
+            for _ in range(10):
+                yield f"data: {TEXT * 100}\n\n"
 
         return StreamingResponse(stream(), media_type="text/event-stream")
 

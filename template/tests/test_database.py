@@ -68,12 +68,18 @@ async def test_a_failed_session_keeps_nothing(database: Database) -> None:
     assert await value_of(database) == 0
 
 
-async def test_reads_do_not_wait_for_a_writer(database: Database) -> None:
-    async with database.sessions.begin() as session:
-        await session.execute(update(counters).values(value=7))
+async def test_readers_and_the_writer_do_not_wait_for_each_other(database: Database) -> None:
+    async with asyncio.timeout(2), database.reads.connect() as reader:
+        await reader.execute(text("BEGIN"))  # a long read: it sees one state until it ends
+        assert (await reader.execute(select(counters.c.value))).scalar_one() == 0
 
-        async with asyncio.timeout(1):
-            assert await value_of(database) == 0
+        async with database.sessions.begin() as session:
+            await session.execute(update(counters).values(value=7))
+            assert await value_of(database) == 0  # not committed yet
+
+        assert await value_of(database) == 7
+        assert (await reader.execute(select(counters.c.value))).scalar_one() == 0
+        await reader.execute(text("ROLLBACK"))
 
 
 async def test_reads_cannot_write(database: Database) -> None:

@@ -1,0 +1,191 @@
+"""Projects, processes and servers, as the tests use them."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+
+from fastperf_new import releases
+from fastperf_new.answers import FILE
+from fastperf_new.questions import Answer
+
+FASTPERF = Path(sys.executable).parent / "fastperf"
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment without the virtual environment that the tests run in."""
+    own = str(Path(sys.executable).parent)
+    path = os.pathsep.join(
+        folder for folder in os.environ["PATH"].split(os.pathsep) if folder != own
+    )
+    return {**os.environ, "PATH": path}
+
+
+def fastperf(
+    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, stdin: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would, in a process of its own and without a terminal."""
+    return subprocess.run(
+        [FASTPERF, *arguments],
+        cwd=cwd,
+        env={**os.environ, "NO_COLOR": "1", **(env or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment."""
+
+    folder: Path
+
+    def run(self, *words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+        """Run a program of the environment and require that it succeeds."""
+        done = subprocess.run(
+            [self.folder / "bin" / words[0], *words[1:]],
+            cwd=cwd,
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
+        return done
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project that a test changes as its user would."""
+
+    folder: Path
+
+    def git(self, *words: str) -> str:
+        """Run git in the project and return what it prints."""
+        return subprocess.run(
+            ["git", *words], cwd=self.folder, check=True, capture_output=True, text=True
+        ).stdout
+
+    def commit(self, message: str = "work") -> None:
+        """Commit everything."""
+        self.git("add", "-A")
+        self.git("commit", "-q", "-m", message)
+
+    def read(self, path: str) -> str:
+        """Return a file's text."""
+        return (self.folder / path).read_text("utf-8")
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file."""
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / path).write_text(text, "utf-8")
+
+    def replace(self, path: str, old: str, new: str) -> None:
+        """Edit a file."""
+        text = self.read(path)
+        assert old in text, f"{old!r} is not in {path}"
+        self.write(path, text.replace(old, new, 1))
+
+    def snapshot(self) -> dict[str, tuple[int, bytes]]:
+        """Return every file, .git included, with its mode and content."""
+        return {
+            path.relative_to(self.folder).as_posix(): (path.lstat().st_mode, path.read_bytes())
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file()
+        }
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run fastperf in the project."""
+        return fastperf(*arguments, cwd=self.folder)
+
+    def version(self) -> str:
+        """Return the release that the answers file names."""
+        found = re.search(r"^_commit: (.*)$", self.read(FILE), re.MULTILINE)
+        assert found
+        return found[1]
+
+
+def variants() -> list[dict[str, Answer]]:
+    """Return every preset, and every preset with one answer changed."""
+    return list(_variants())
+
+
+def _variants() -> Iterator[dict[str, Answer]]:
+    questionnaire = releases.get(releases.DEVELOPMENT).questionnaire
+    for preset in questionnaire["preset"].values:
+        base: dict[str, Answer] = {"name": "shop", "preset": preset}
+        yield base
+        default = questionnaire.complete(base)
+        for question in questionnaire:
+            if question.key in base:
+                continue
+            for value in question.values:
+                if (answer := question.parse(value)) != default[question.key]:
+                    yield {**base, question.key: answer}
+
+
+def name_of(variant: Mapping[str, Answer]) -> str:
+    """Name a variant in a test's id."""
+    return "-".join(str(answer) for key, answer in variant.items() if key != "name") + "".join(
+        f"({key})" for key in variant if key not in ("name", "preset")
+    )
+
+
+def free_port() -> int:
+    """Return a port that nobody uses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(
+    words: list[str | Path],
+    cwd: Path,
+    port: int,
+    seconds: float = 30,
+    env: dict[str, str] | None = None,
+) -> Iterator[httpx2.Client]:
+    """Start a server and give a client of it; end it, with its children, by its process group."""
+    log = cwd.parent / f"server-{port}.log"
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=env or clean_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            deadline = time.monotonic() + seconds
+            while True:
+                try:
+                    client.get("/health/live").raise_for_status()
+                    break
+                except httpx2.TransportError:
+                    assert server.poll() is None, log.read_text()
+                    assert time.monotonic() < deadline, log.read_text()
+                    time.sleep(0.1)
+            yield client
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()

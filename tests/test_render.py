@@ -1,0 +1,167 @@
+"""A render depends on the release and the answers, and on nothing else."""
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from pytest_copie.plugin import Copie
+
+from fastperf_new import releases
+from fastperf_new.answers import FILE
+from fastperf_new.questions import Answer
+from fastperf_new.render import files, render
+from tests.conftest import ROOT, Render
+from tests.support import Environment, name_of, variants
+
+HARD = 'it\'s "quoted" \\ and \\" {{ 7*7 }} {% if %} {# 🚀 #} *b* _i_ <b> 1. $x$ é ~s~'
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path: (folder / path).read_bytes() for path in files(folder)}
+
+
+def without_origin(tree: dict[str, bytes]) -> dict[str, object]:
+    """Drop where a render came from; what was answered stays."""
+    answers = yaml.safe_load(tree[FILE])
+    return {**tree, FILE: {key: answers[key] for key in answers if not key.startswith("_")}}
+
+
+@pytest.mark.parametrize("variant", variants(), ids=name_of)
+def test_plain_copier_renders_the_same(
+    copie: Copie, rendered: Render, variant: dict[str, Answer]
+) -> None:
+    result = copie.copy(extra_answers=variant)
+
+    assert result.exception is None
+    assert without_origin(contents(result.project_dir)) == without_origin(
+        contents(rendered(**variant))
+    )
+
+
+def test_a_second_render_is_the_same_to_the_byte(rendered: Render, tmp_path: Path) -> None:
+    release = releases.get(releases.DEVELOPMENT)
+    render(release, release.questionnaire.complete({"name": "shop"}), tmp_path / "again")
+
+    assert contents(tmp_path / "again") == contents(rendered(preset="standard"))
+
+
+def test_the_machine_has_no_say(rendered: Render, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.yml"
+    settings.write_text("defaults: {description: From the user's settings., example: false}\n")
+    poisoned = tmp_path / "bin"
+    poisoned.mkdir()
+    for program in ("git", "uv"):
+        (poisoned / program).write_text("#!/bin/sh\ntouch $0.was-called\nexit 1\n")
+        (poisoned / program).chmod(0o755)
+
+    code = (
+        "import sys, pathlib; from fastperf_new import releases, render;"
+        "release = releases.get('development');"
+        "answers = release.questionnaire.complete({'name': 'shop'});"
+        f"render.render(release, answers, pathlib.Path({str(tmp_path / 'render')!r}))"
+    )
+    environment = {
+        **os.environ,
+        "PATH": str(poisoned),
+        "COPIER_SETTINGS_PATH": str(settings),
+        "GIT_DIR": str(tmp_path / "nowhere"),
+        "HOME": str(tmp_path / "home"),
+    }
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
+
+    assert contents(tmp_path / "render") == contents(rendered(preset="standard"))
+    assert not list(poisoned.glob("*.was-called"))
+
+
+def test_a_template_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "template").mkdir()
+    (tmp_path / "template" / f"{FILE}.jinja").write_text("{{ _copier_answers | to_nice_yaml }}")
+    (tmp_path / "copier.yml").write_text(
+        f"_subdirectory: template\n_tasks: ['touch {tmp_path}/pwned']\nname: {{type: str}}\n"
+    )
+    release = releases.Release("9.9.9", releases.pack(tmp_path))
+
+    with pytest.raises(Exception, match="trust"):
+        render(release, {"name": "shop"}, tmp_path / "render")
+
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_a_hard_description_comes_out_right(rendered: Render, environment: Environment) -> None:
+    project = rendered(description=HARD)
+
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))
+    assert pyproject["project"]["description"] == HARD
+    printed = environment.run(
+        "python",
+        "-c",
+        "import json, app.main as m; print(json.dumps(m.app.description))",
+        cwd=project,
+    )
+    assert json.loads(printed.stdout) == HARD
+    answers = yaml.safe_load((project / FILE).read_text("utf-8"))
+    assert answers["description"] == HARD
+    assert to_text((project / "README.md").read_text("utf-8").split("\n\n")[1]) == HARD
+    for check in (["ruff", "check"], ["ruff", "format", "--check"]):
+        environment.run(*check, cwd=project)
+
+
+@pytest.mark.parametrize("text", ["- a", "1. a", "1) a", "# a", "> a", "=", "---", "+ a", "```"])
+def test_a_description_never_becomes_a_list_or_a_heading(rendered: Render, text: str) -> None:
+    readme = (rendered(description=text) / "README.md").read_text("utf-8")
+
+    assert to_text(readme.split("\n\n")[1]) == text
+
+
+def to_text(markdown: str) -> str:
+    """Return what a Markdown paragraph shows; fail on anything but a paragraph of plain text."""
+    from markdown_it import MarkdownIt  # noqa: PLC0415
+
+    opening, inline, closing = MarkdownIt().parse(markdown)
+    assert (opening.type, closing.type) == ("paragraph_open", "paragraph_close")
+    assert {child.type for child in inline.children or []} <= {"text", "text_special"}
+    return "".join(child.content for child in inline.children or [])
+
+
+def test_the_template_ships_nothing_that_its_gitignore_ignores(
+    rendered: Render, tmp_path: Path
+) -> None:
+    for variant in variants():
+        project = rendered(**variant)
+        subprocess.run(["git", "init", "-q", tmp_path / "repository"], check=True)
+        done = subprocess.run(
+            [
+                "git",
+                "--git-dir",
+                tmp_path / "repository/.git",
+                "--work-tree",
+                project,
+                "ls-files",
+                "--others",
+                "--ignored",
+                "--exclude-standard",
+            ],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == ""
+
+
+def test_only_derived_switches_are_tested() -> None:
+    """A value given for a skipped question drives a render without being recorded."""
+    questionnaire = releases.get(releases.DEVELOPMENT).questionnaire
+    hidden = {question.key for question in questionnaire.all if question.hidden}
+    import re  # noqa: PLC0415
+
+    for path in (ROOT / "template").rglob("*.jinja"):
+        for condition in re.findall(
+            r"\{%[-+]? *(?:if|elif) (.*?) *[-+]?%\}", path.read_text("utf-8")
+        ):
+            assert set(re.findall(r"[a-z_]+", condition)) <= hidden | {"not", "and", "or"}, path
