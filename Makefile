@@ -1,5 +1,6 @@
 # make try      a new project, created and served (PROJECT=folder, PORT=number)
 # make test     all checks and tests
+# make bench    measure what the docs claim
 # make format   format and fix what can be fixed
 # make release  cut a release of the template: VERSION=X.Y.Z
 
@@ -7,7 +8,7 @@ PROJECT ?= build/shop
 WORKERS ?= auto
 BIN := .venv/bin
 
-.PHONY: try test lint format release
+.PHONY: try test lint bench format release
 
 try: .venv/installed
 	sh scripts/try.sh "$(PROJECT)"
@@ -20,6 +21,12 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml template/.github/workflows/*.yml
+
+bench: .venv/installed-dev
+	rm -rf build/bench
+	$(BIN)/fastperf new build/bench --yes >/dev/null
+	cd build/bench && .venv/bin/python ../../benchmarks/patterns.py
+	$(BIN)/python benchmarks/generator.py
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix

@@ -38,6 +38,7 @@ def test_plain_copier_renders_the_same(
     result = copie.copy(extra_answers=variant)
 
     assert result.exception is None
+    assert result.project_dir
     assert without_origin(contents(result.project_dir)) == without_origin(
         contents(rendered(**variant))
     )

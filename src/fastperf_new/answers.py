@@ -44,7 +44,7 @@ def parse_pairs(pairs: Sequence[str], questionnaire: Questionnaire) -> Answers:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise WrongInputError(f"'{pair}' is not an answer: write it as key=value.")
+            raise WrongInputError(f"{pair!r} is not an answer: write it as key=value.")
         answer = questionnaire[key].parse(text)
         if answers.setdefault(key, answer) != answer:
             raise WrongInputError(f"{key} is given twice, with different values: keep one.")

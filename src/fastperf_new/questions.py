@@ -83,12 +83,12 @@ class Question:
         if self.type == "bool":
             parsed = value if isinstance(value, bool) else _YES_NO.get(str(value).lower())
             if parsed is None:
-                raise WrongInputError(f"{self.key} takes yes or no, not '{value}'.")
+                raise WrongInputError(f"{self.key} takes yes or no, not {value!r}.")
             return parsed
         if not isinstance(value, str):
             raise WrongInputError(f"{self.key} takes text, not {value!r}: put it in quotes.")
         if self.choices and value not in self.values:
-            raise WrongInputError(f"{self.key} cannot be '{value}': {nearest(value, self.values)}")
+            raise WrongInputError(f"{self.key} cannot be {value!r}: {nearest(value, self.values)}")
         return value
 
     def complaint(self, answer: Answer, answers: Mapping[str, Answer]) -> str:
@@ -118,7 +118,7 @@ class Questionnaire:
             if question.key == key:
                 return question
         raise WrongInputError(
-            f"There is no question '{key}': {nearest(key, [question.key for question in self])}"
+            f"There is no question {key!r}: {nearest(key, [question.key for question in self])}"
         )
 
     def complete(self, given: Mapping[str, Answer]) -> Answers:
@@ -141,6 +141,6 @@ class Questionnaire:
                     f"{question.key} is missing: give it with -d {question.key}=..."
                 )
             if complaint := question.complaint(answer, answers):
-                raise WrongInputError(f"{question.key} cannot be '{answer}': {complaint}")
+                raise WrongInputError(f"{question.key} cannot be {answer!r}: {complaint}")
             answers[question.key] = answer
         return answers

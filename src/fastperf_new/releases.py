@@ -125,7 +125,7 @@ def get(version: str) -> Release:
         return Release(DEVELOPMENT, pack(root))
     ledger = read_ledger()
     if version not in ledger:
-        raise WrongInputError(f"There is no release '{version}': {nearest(version, list(ledger))}")
+        raise WrongInputError(f"There is no release {version!r}: {nearest(version, list(ledger))}")
     content = (FOLDER / f"{version}.zip").read_bytes()
     if hashlib.sha256(content).hexdigest() != ledger[version]:
         raise RefusedError(f"The file of release {version} is damaged: install fastperf-new again.")

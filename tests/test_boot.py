@@ -1,0 +1,93 @@
+"""Every rendered project runs, answers over HTTP and keeps its rows."""
+
+import os
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from fastperf_new.questions import Answer
+from tests.conftest import Render
+from tests.support import Environment, clean_environment, free_port, name_of, serving, variants
+
+
+def use(client: httpx2.Client, database: Path, example: bool) -> None:
+    """Use a running service as a client would, and look into its database."""
+    assert client.get("/health/ready").json() == {"status": "ok"}
+    assert client.get("/docs").status_code == 200
+    if not example:
+        assert client.get("/items").status_code == 404
+        return
+    created = client.post("/items", json={"name": "tea", "quantity": 3})
+    assert created.status_code == 201
+    item = created.json()
+    assert client.get(f"/items/{item['id']}").json() == item
+    client.post("/items", json={"name": "milk"})
+    first = client.get("/items?limit=1").json()
+    second = client.get("/items", params={"limit": 1, "cursor": first["next_cursor"]}).json()
+    assert [entry["name"] for entry in first["results"] + second["results"]] == ["milk", "tea"]
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute("SELECT name, quantity FROM items ORDER BY id").fetchall()
+    assert rows == [("tea", 3), ("milk", 0)]
+
+
+@pytest.mark.parametrize("variant", variants(), ids=name_of)
+def test_it_runs(
+    rendered: Render, environment: Environment, tmp_path: Path, variant: dict[str, Answer]
+) -> None:
+    project = shutil.copytree(rendered(**variant), tmp_path / "shop")
+    environment.run("alembic", "upgrade", "head", cwd=project)
+    port = free_port()
+    server: list[str | Path] = [
+        environment.folder / "bin/uvicorn",
+        "app.main:app",
+        "--port",
+        str(port),
+    ]
+
+    with serving(server, project, port) as client:
+        use(client, project / "data.db", bool(variant.get("example", True)))
+        if variant.get("compression", variant["preset"] == "standard"):
+            answer = client.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
+            assert answer.headers["content-encoding"] == "gzip"
+
+    log = (tmp_path / f"server-{port}.log").read_text()
+    assert "Traceback" not in log
+    assert '"Application shutdown complete."' in log
+
+
+def test_it_runs_without_uv(rendered: Render, tmp_path: Path) -> None:
+    """As its README says for those without uv, on Debian's own python3 and pip."""
+    project = shutil.copytree(rendered(preset="minimal"), tmp_path / "shop")
+    python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else "python3"
+    environment = {**clean_environment(), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    for words in (
+        [python, "-m", "venv", ".venv"],
+        [".venv/bin/pip", "install", "-q", "-e", "."],
+        [".venv/bin/alembic", "upgrade", "head"],
+    ):
+        subprocess.run(words, cwd=project, env=environment, check=True)
+    port = free_port()
+
+    with serving(
+        [project / ".venv/bin/fastapi", "dev", "--port", str(port)], project, port
+    ) as client:
+        use(client, project / "data.db", example=True)
+
+
+def test_its_wheel_holds_the_service(
+    rendered: Render, environment: Environment, tmp_path: Path
+) -> None:
+    from fastperf_new.install import find_uv  # noqa: PLC0415
+
+    project = shutil.copytree(rendered(preset="standard"), tmp_path / "shop")
+    subprocess.run(
+        [find_uv(), "build", "-q", "--wheel"], cwd=project, env=clean_environment(), check=True
+    )
+    (wheel,) = (project / "dist").glob("shop-0.1.0-*.whl")
+    listed = environment.run("python", "-m", "zipfile", "-l", wheel, cwd=tmp_path).stdout
+    assert "app/main.py" in listed
+    assert "tests/" not in listed

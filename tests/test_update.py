@@ -1,0 +1,580 @@
+"""An update takes the template's improvements in, and the user's own work stays as it is."""
+
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fastperf_new import releases
+from fastperf_new.answers import FILE
+from fastperf_new.errors import Exit
+from fastperf_new.render import files, render
+from tests.support import FASTPERF, Environment, Project, fastperf
+
+Make = Callable[..., Project]
+
+
+def worktree(project: Project) -> dict[str, bytes]:
+    return {
+        path: (project.folder / path).read_bytes()
+        for path in files(project.folder)
+        if not path.startswith(".git/")
+    }
+
+
+def edit(project: Project) -> None:
+    """Work on a project as its user would: change, add, delete and rename."""
+    project.replace("app/items/routes.py", '"""Return one item."""', '"""Return one thing."""')
+    project.replace(
+        "app/main.py",
+        "    app.include_router(health.router)\n",
+        "    app.include_router(health.router)\n    app.include_router(orders.router)\n",
+    )
+    project.replace("app/main.py", "from app import health\n", "from app import health, orders\n")
+    project.write(
+        "app/orders.py",
+        '"""My own feature."""\n\nfrom fastapi import APIRouter\n\nrouter = APIRouter(prefix="/orders")\n\n\n'
+        '@router.get("")\nasync def list_orders() -> list[str]:\n    """List orders."""\n    return ["tea"]\n',
+    )
+    project.git("rm", "-q", "tests/observability/test_logs.py")
+    project.git("mv", "app/observability/instruments.py", "app/observability/middleware.py")
+    for path in ("app/main.py",):
+        project.replace(path, "app.observability.instruments", "app.observability.middleware")
+    project.write(
+        "migrations/versions/0002_mine.py",
+        project.read("migrations/versions/0001_items.py")
+        .replace("0001_items", "0002_mine")
+        .replace("down_revision = None", 'down_revision = "0001_items"')
+        .replace('op.create_table(\n        "items"', 'op.create_table(\n        "mine"')
+        .replace("ix_items", "ix_mine")
+        .replace('"items"', '"mine"')
+        .replace("pk_items", "pk_mine"),
+    )
+    project.commit("my work")
+
+
+# --- from the first release to the second ---------------------------------------------------
+
+
+def test_an_update_keeps_every_edit(make_project: Make, environment: Environment) -> None:
+    project = make_project("0.1.0")
+    edit(project)
+    own_migrations = {
+        p: project.read(p) for p in files(project.folder) if p.startswith("migrations/versions/")
+    }
+    assert len(own_migrations) == 2
+
+    done = project.run("update", "--release", "0.2.0")
+
+    assert done.returncode == Exit.DONE, done.stderr
+    assert project.version() == "v0.2.0"
+    # The template's improvements are in, also in the file that the user renamed.
+    assert (project.folder / "app/compression.py").exists()
+    assert "Compression" in project.read("app/main.py")
+    assert "nine times the cost" in project.read("app/observability/middleware.py")
+    # The user's work is as it was.
+    assert '"""Return one thing."""' in project.read("app/items/routes.py")
+    assert "app.include_router(orders.router)" in project.read("app/main.py")
+    assert not (project.folder / "tests/observability/test_logs.py").exists()
+    assert not (project.folder / "app/observability/instruments.py").exists()
+    for path, text in own_migrations.items():
+        assert project.read(path) == text
+    # All is staged, nothing else lies around, and what to do next is told.
+    assert all(line[1] == " " for line in project.git("status", "--porcelain").splitlines())
+    assert not (project.folder / ".fastperf").exists()
+    assert "compression=yes" in done.stdout
+    assert "alembic revision --autogenerate" in done.stdout
+    project.commit("update")
+    environment.run("python", "-c", "import app.main", cwd=project.folder)
+    environment.run(
+        "python",
+        "-m",
+        "pytest",
+        "-q",
+        "-k",
+        "not test_models_and_migrations_agree",
+        cwd=project.folder,
+    )
+    assert "at 0.2.0 already" in project.run("update", "--release", "0.2.0").stdout
+
+
+@pytest.mark.parametrize("preset", ["minimal", "standard"])
+def test_an_update_without_edits_is_the_new_release(
+    make_project: Make, tmp_path: Path, preset: str
+) -> None:
+    """A new question takes what the project's preset has for it."""
+    versions = releases.versions()
+    for old, new in itertools.pairwise(versions):
+        project = make_project(old, folder=old, preset=preset)
+        assert project.run("update", "--release", new).returncode == Exit.DONE
+
+        release = releases.get(new)
+        fresh = tmp_path / f"fresh-{new}"
+        render(release, release.questionnaire.complete({"name": "shop", "preset": preset}), fresh)
+        assert worktree(project) == worktree(Project(fresh))
+
+
+def test_the_newest_release_is_taken_by_default(make_project: Make) -> None:
+    project = make_project("0.1.0")
+
+    assert project.run("update").returncode == Exit.DONE
+    assert project.version() == f"v{releases.versions()[-1]}"
+
+
+def test_a_conflict_is_left_to_the_user(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    project.replace(
+        "app/settings.py",
+        "from pydantic_settings import",
+        "import os\n\nfrom pydantic_settings import",
+    )
+    project.commit()
+
+    done = project.run("update", "--release", "0.2.0")
+
+    assert done.returncode == Exit.CONFLICTS
+    assert "look for <<<<<<< in them:\n  app/settings.py\n" in done.stdout
+    text = project.read("app/settings.py")
+    assert "<<<<<<< yours\n" in text
+    assert ">>>>>>> fastperf-0.2.0\n" in text
+    assert project.version() == "v0.2.0"
+    status = project.git("status", "--porcelain")
+    assert "UU app/settings.py" in status
+    refused = subprocess.run(
+        ["git", "commit", "-m", "x"], cwd=project.folder, capture_output=True, check=False
+    )
+    assert refused.returncode != 0
+    assert project.run("update").returncode == Exit.NOT_READY
+    # Giving up is one git command, as after any merge.
+    project.git("reset", "-q", "--hard")
+    assert project.version() == "v0.1.0"
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_what_the_user_deleted_stays_deleted(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    project.git("rm", "-q", "tests/test_database.py")
+    project.commit()
+
+    done = project.run("update", "--release", "0.2.0")
+
+    assert done.returncode == Exit.DONE
+    assert "they stay deleted:\n  tests/test_database.py\n" in done.stdout
+    assert not (project.folder / "tests/test_database.py").exists()
+
+
+def test_a_dry_run_shows_the_diff_and_touches_nothing(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    edit(project)
+    before = project.snapshot()
+
+    done = project.run("update", "--release", "0.2.0", "--dry-run")
+
+    assert done.returncode == Exit.DONE
+    assert "+++ b/app/compression.py" in done.stdout
+    assert project.snapshot() == before
+
+
+# --- change ---------------------------------------------------------------------------------
+
+
+def test_the_example_can_be_taken_out(make_project: Make, environment: Environment) -> None:
+    project = make_project("0.2.0")
+    edit(project)
+
+    done = project.run("change", "example=no")
+
+    assert done.returncode == Exit.DONE, done.stdout
+    assert not list((project.folder / "tests/items").glob("*"))
+    assert "items" not in project.read("app/main.py")
+    assert "app.include_router(orders.router)" in project.read("app/main.py")
+    assert (project.folder / "migrations/versions/0001_items.py").exists()
+    assert (project.folder / "migrations/versions/0002_mine.py").exists()
+    assert "example: false" in project.read(FILE)
+    assert project.version() == "v0.2.0"
+    environment.run("python", "-c", "import app.main, app.orders", cwd=project.folder)
+
+
+@pytest.mark.parametrize("answer", ["example=no", "compression=no", "ci=none", "preset=minimal"])
+def test_a_change_is_the_same_as_having_chosen_so(
+    make_project: Make, tmp_path: Path, answer: str
+) -> None:
+    project = make_project("0.2.0")
+    migrations = {p for p in worktree(project) if p.startswith("migrations/versions/")}
+
+    assert project.run("change", answer).returncode == Exit.DONE
+    project.commit()
+
+    release = releases.get("0.2.0")
+    key, value = answer.split("=")
+    chosen = {"name": "shop", key: release.questionnaire[key].parse(value)}
+    render(release, release.questionnaire.complete(chosen), tmp_path / "fresh")
+    fresh = worktree(Project(tmp_path / "fresh"))
+    # The migrations are the user's since the project was made.
+    assert {p: c for p, c in worktree(project).items() if p not in migrations} == {
+        p: c for p, c in fresh.items() if p not in migrations
+    }
+    assert migrations <= worktree(project).keys()
+
+
+def test_a_change_can_be_taken_back_by_another(make_project: Make) -> None:
+    project = make_project("0.2.0")
+    before = worktree(project)
+    for answer in ("compression=no", "compression=yes"):
+        assert project.run("change", answer).returncode == Exit.DONE
+        project.commit()
+
+    assert worktree(project) == before
+    assert "has these answers already" in project.run("change", "compression=yes").stdout
+
+
+# --- where it is refused --------------------------------------------------------------------
+
+
+def dirty(project: Project) -> None:
+    project.replace("app/health.py", "2.0", "3.0")
+
+
+def untracked(project: Project) -> None:
+    project.write("notes.txt", "mine")
+
+
+def outside_git(project: Project) -> None:
+    shutil.rmtree(project.folder / ".git")
+
+
+def without_commit(project: Project) -> None:
+    outside_git(project)
+    project.git("init", "-q")
+
+
+def not_ours(project: Project) -> None:
+    (project.folder / FILE).unlink()
+    project.commit()
+
+
+def of_another_template(project: Project) -> None:
+    project.replace(FILE, "https://fastperf-new.invalid/template.git", "https://example.com/x.git")
+    project.commit()
+
+
+def damaged(project: Project) -> None:
+    project.write(FILE, project.read(FILE) + "ci: none\n")
+    project.commit()
+
+
+def of_a_release_to_come(project: Project) -> None:
+    project.replace(FILE, "v0.1.0", "v99.0.0")
+    project.commit()
+
+
+def of_a_working_tree(project: Project) -> None:
+    project.replace(FILE, "v0.1.0", "development")
+    project.commit()
+
+
+def with_an_answer_no_longer_offered(project: Project) -> None:
+    project.replace(FILE, "ci: github", "ci: jenkins")
+    project.commit()
+
+
+def in_a_merge(project: Project) -> None:
+    project.git("checkout", "-q", "-b", "other")
+    project.write("a.txt", "other")
+    project.commit()
+    project.git("checkout", "-q", "main")
+    project.write("a.txt", "main")
+    project.commit()
+    project.git("merge", "-q", "--no-commit", "-s", "ours", "other")
+
+
+def interrupted(project: Project) -> None:
+    (project.folder / ".fastperf").mkdir()
+
+
+def with_something_ignored_in_the_way(project: Project) -> None:
+    project.write(".git/info/exclude", "app/compression.py\n")
+    project.write("app/compression.py", "mine")
+
+
+def with_a_hidden_edit(project: Project) -> None:
+    project.git("update-index", "--assume-unchanged", "app/settings.py")
+    project.write("app/settings.py", "mine")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (dirty, "changes that are not committed (app/health.py): commit or stash"),
+        (untracked, "changes that are not committed (notes.txt): commit or stash"),
+        (outside_git, "is not in a git repository: run git init"),
+        (without_commit, "has no commit: commit the project first"),
+        (not_ours, "is not a project made by fastperf: it has no .copier-answers.yml"),
+        (of_another_template, "comes from another template, https://example.com/x.git"),
+        (damaged, "is damaged (a key stands there twice): restore it from git"),
+        (of_a_release_to_come, "was made by release 99.0.0, and this fastperf knows"),
+        (of_a_working_tree, "was made from a working tree of the template"),
+        (with_an_answer_no_longer_offered, "no longer offered: ci cannot be 'jenkins'"),
+        (in_a_merge, "A merge or rebase is under way"),
+        (interrupted, "finish it with fastperf update --continue or take it back"),
+        (with_something_ignored_in_the_way, "app/compression.py is in the way"),
+        (with_a_hidden_edit, "app/settings.py differs from what is committed"),
+    ],
+)
+def test_a_project_that_is_not_ready_is_left_alone(
+    make_project: Make, spoil: Callable[[Project], None], sentence: str
+) -> None:
+    project = make_project("0.1.0")
+    spoil(project)
+    before = project.snapshot()
+
+    done = project.run("update", "--release", "0.2.0")
+
+    assert done.returncode == Exit.NOT_READY, done.stderr
+    assert sentence in done.stderr
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+    assert project.snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["update", "--release", "0.1.0"], 2, "0.1.0 is older"),
+        (["update", "--continue", "--abort"], 2, "contradict each other"),
+        (["update", "--continue"], 3, "No update was interrupted here"),
+        (["update", "--abort"], 3, "No update was interrupted here"),
+        (["change", "exampel=no"], 2, "did you mean 'example'?"),
+        (["change", "example=no", "example=yes"], 2, "given twice"),
+        (["change", "name=class"], 2, "is a keyword of Python"),
+    ],
+)
+def test_wrong_words_are_one_sentence(
+    make_project: Make, words: list[str], code: int, sentence: str
+) -> None:
+    project = make_project("0.2.0")
+
+    done = project.run(*words)
+
+    assert done.returncode == code
+    assert sentence in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_status_tells_where_a_project_stands(make_project: Make) -> None:
+    project = make_project("0.1.0")
+
+    told = project.run("status").stdout
+    assert f"at 0.1.0; the newest release here is {releases.versions()[-1]}." in told
+    assert "  example = yes\n" in told
+    assert "fastperf update" in told
+    (project.folder / ".fastperf").mkdir()
+    assert "interrupted" in project.run("status").stderr
+    assert fastperf("status", cwd=project.folder.parent).returncode == Exit.NOT_READY
+
+
+# --- all or nothing -------------------------------------------------------------------------
+
+# Runs an update that is killed, as by a power cut, after so many renames.
+KILLED = """
+import os, sys
+renames, left = os.replace, int(sys.argv[1])
+def replace(source, target):
+    global left
+    if left == 0:
+        os._exit(137)
+    left -= 1
+    renames(source, target)
+os.replace = replace
+import pathlib
+pathlib.Path.replace = lambda self, target: replace(self, target)
+sys.argv = ["fastperf", "update", "--release", "0.2.0"]
+from fastperf_new.cli import main
+main()
+"""
+
+
+def killed_after(renames: int, project: Project) -> int:
+    return subprocess.run(
+        [sys.executable, "-c", KILLED, str(renames)],
+        cwd=project.folder,
+        capture_output=True,
+        check=False,
+    ).returncode
+
+
+@pytest.mark.parametrize("finish", ["--continue", "--abort"])
+def test_a_killed_update_can_be_finished_or_taken_back(
+    make_project: Make, tmp_path: Path, finish: str
+) -> None:
+    original = make_project("0.1.0", folder="original")
+    original.replace(
+        "app/settings.py",
+        "from pydantic_settings import",
+        "import os\n\nfrom pydantic_settings import",
+    )
+    edit(original)
+    updated = Project(shutil.copytree(original.folder, tmp_path / "updated"))
+    assert updated.run("update", "--release", "0.2.0").returncode == Exit.CONFLICTS
+    expected = updated if finish == "--continue" else original
+
+    renames, killed = 1, 0  # after the first rename there is a journal
+    while True:
+        project = Project(shutil.copytree(original.folder, tmp_path / "project"))
+        code = killed_after(renames, project)
+        if code != 137:
+            break
+        killed += 1
+        assert project.run("status").stderr.startswith("warning: An update was interrupted")
+        assert project.run("update").returncode == Exit.NOT_READY
+
+        done = project.run("update", finish)
+
+        assert done.returncode == Exit.DONE, done.stderr
+        assert worktree(project) == worktree(expected), f"after {renames} renames"
+        assert project.git("status", "--porcelain") == expected.git("status", "--porcelain")
+        assert project.git("ls-files", "-s") == expected.git("ls-files", "-s")
+        shutil.rmtree(project.folder)
+        renames += 1
+    assert killed > 15, "one kill at each rename"
+    assert code == Exit.CONFLICTS
+
+
+def test_an_update_killed_before_its_journal_changed_nothing(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    before = worktree(project)
+    assert killed_after(0, project) == 137
+
+    done = project.run("update", "--continue")
+
+    assert done.returncode == Exit.NOT_READY
+    assert "before it changed anything: start it again" in done.stderr
+    assert worktree(project) == before
+    assert project.run("update").returncode == Exit.DONE
+
+
+def test_a_failing_write_takes_everything_back(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    before = worktree(project)
+    project.write(".git/index.lock", "")  # another git command is running
+
+    done = project.run("update", "--release", "0.2.0")
+
+    assert done.returncode == Exit.FAILED
+    assert "Another git command is running here" in done.stderr
+    assert worktree(project) == before
+    (project.folder / ".git/index.lock").unlink()
+    assert project.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_takes_everything_back(make_project: Make, number: signal.Signals) -> None:
+    project = make_project("0.1.0")
+    before = worktree(project)
+    code = KILLED.replace("os._exit(137)", f"os.kill(os.getpid(), {int(number)})")
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "5"], cwd=project.folder, capture_output=True, check=False
+    )
+
+    assert done.returncode == 128 + number
+    assert worktree(project) == before
+    assert project.git("status", "--porcelain") == ""
+
+
+def test_two_updates_at_once_do_not_mix(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    updates = [
+        subprocess.Popen(
+            [FASTPERF, "update"], cwd=project.folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    codes = sorted(update.wait(60) for update in updates)
+
+    assert codes.count(Exit.DONE) == 1
+    assert set(codes) <= {Exit.DONE, Exit.NOT_READY}
+    for update in updates:
+        update.communicate()
+    project.commit()
+    assert project.version() == f"v{releases.versions()[-1]}"
+    assert project.run("update").returncode == Exit.DONE
+
+
+# --- odd places -----------------------------------------------------------------------------
+
+
+def test_a_project_in_a_part_of_a_repository(tmp_path: Path, make_project: Make) -> None:
+    part = make_project("0.1.0", folder="mono/services/shop")
+    shutil.rmtree(part.folder / ".git")
+    mono = Project(tmp_path / "mono")
+    mono.write("README.md", "mono\n")
+    mono.git("init", "-q")
+    mono.commit()
+    part.replace("app/items/routes.py", "Return one item.", "Return one thing.")
+    mono.commit()
+    mono.write("README.md", "a sibling's work goes on\n")
+
+    done = part.run("update", "--release", "0.2.0")
+
+    assert done.returncode == Exit.DONE, done.stderr
+    assert part.version() == "v0.2.0"
+    assert "Return one thing." in part.read("app/items/routes.py")
+    status = mono.git("status", "--porcelain").splitlines()
+    assert " M README.md" in status
+    assert "A  services/shop/app/compression.py" in status
+
+
+def test_a_linked_worktree_and_hostile_settings(make_project: Make, tmp_path: Path) -> None:
+    main = make_project("0.1.0")
+    for key, value in {
+        "core.autocrlf": "true",
+        "commit.gpgsign": "true",
+        "merge.conflictStyle": "diff3",
+        "diff.noprefix": "true",
+        "color.ui": "always",
+        "status.relativePaths": "false",
+        "core.quotePath": "true",
+        "diff.renames": "false",
+        "merge.renames": "false",
+    }.items():
+        main.git("config", key, value)
+    main.git("worktree", "add", "-q", str(tmp_path / "linked"), "-b", "linked")
+    linked = Project(tmp_path / "linked")
+
+    done = fastperf(
+        "update",
+        "--release",
+        "0.2.0",
+        cwd=linked.folder,
+        env={"GIT_DIR": str(tmp_path / "nowhere"), "GIT_INDEX_FILE": "nowhere"},
+    )
+
+    assert done.returncode == Exit.DONE, done.stderr
+    assert linked.version() == "v0.2.0"
+    # As a checkout would: this user's git writes CRLF.
+    assert (linked.folder / "app/compression.py").read_bytes().count(b"\r\n") > 50
+    assert "A  app/compression.py" in linked.git("-c", "color.ui=never", "status", "--porcelain")
+
+
+def test_modes_links_and_binaries_come_through(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    (project.folder / "logo.png").write_bytes(bytes(range(256)))
+    (project.folder / "link").symlink_to("README.md")
+    (project.folder / "app/settings.py").chmod(0o755)
+    project.commit()
+
+    assert project.run("update", "--release", "0.2.0").returncode == Exit.DONE
+
+    assert (project.folder / "logo.png").read_bytes() == bytes(range(256))
+    assert os.readlink(project.folder / "link") == "README.md"
+    assert os.access(project.folder / "app/settings.py", os.X_OK)
+    assert "100755" in project.git("ls-files", "-s", "app/settings.py")
