@@ -187,6 +187,8 @@ def test_a_dry_run_shows_the_diff_and_touches_nothing(make_project: Make) -> Non
 def test_the_example_can_be_taken_out(make_project: Make, environment: Environment) -> None:
     project = make_project("0.2.0")
     edit(project)
+    project.replace("app/items/routes.py", "Return one thing.", "Return one item.")
+    project.commit()
 
     done = project.run("change", "example=no")
 
@@ -389,9 +391,9 @@ import os, sys
 renames, left = os.replace, int(sys.argv[1])
 def replace(source, target):
     global left
-    if left == 0:
-        os._exit(137)
     left -= 1
+    if left == -1:
+        os._exit(137)
     renames(source, target)
 os.replace = replace
 import pathlib

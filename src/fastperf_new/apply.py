@@ -16,7 +16,7 @@ from pathlib import Path
 from fastperf_new import git
 from fastperf_new.answers import FILE
 from fastperf_new.errors import NotReadyError, RefusedError
-from fastperf_new.merge import Change, Entry, Merge
+from fastperf_new.merge import Change, Entry, Merge, is_file
 
 FOLDER = ".fastperf"
 
@@ -88,14 +88,14 @@ def undo(project: Path) -> None:
 
 def _check(project: Path, changes: Iterable[Change]) -> None:
     """Refuse to overwrite anything that differs from HEAD, whatever git status says."""
-    known = [change for change in changes if change.old]
-    paths = b"".join(os.fsencode(change.path) + b"\n" for change in known if _regular(change.old))
+    known = [change for change in changes if is_file(change.old)]
+    prefix = git.line("rev-parse", "--show-prefix", cwd=project)
+    paths = b"".join(os.fsencode(f"{prefix}{change.path}\n") for change in known)
     try:
-        oids = git.run("hash-object", "--stdin-paths", cwd=project, stdin=paths).decode().split()
+        printed = git.run("hash-object", "--stdin-paths", cwd=_root(project), stdin=paths)
     except git.GitError as error:
         raise NotReadyError(f"A file of the project cannot be read: {error}") from None
-    expected = [change for change in known if _regular(change.old)]
-    for change, oid in zip(expected, oids, strict=True):
+    for change, oid in zip(known, printed.decode().split(), strict=True):
         if change.old and change.old.oid != oid:
             raise NotReadyError(
                 f"{change.path} differs from what is committed, though git status hides it:"
@@ -107,10 +107,6 @@ def _check(project: Path, changes: Iterable[Change]) -> None:
                 raise NotReadyError(_NOT_READY.format(parent))
         if not change.old and os.path.lexists(project / change.path):
             raise NotReadyError(_NOT_READY.format(change.path))
-
-
-def _regular(entry: Entry | None) -> bool:
-    return entry is not None and entry.mode != _LINK
 
 
 def _stage(project: Path, merge: Merge) -> None:
@@ -228,12 +224,18 @@ def _remove_empty_parents(path: Path, project: Path) -> None:
 
 def _put_index(source: Path, index: Path) -> None:
     """Replace the index as git does, holding its lock."""
+    content = source.read_bytes()
+    if index.read_bytes() == content:
+        return
     lock = index.with_name("index.lock")
+    copy = source.with_name(f"{source.name}.copy")
+    copy.write_bytes(content)
     try:
-        with lock.open("xb") as file:
-            file.write(source.read_bytes())
+        os.link(copy, lock)  # it is there whole, or not at all
     except FileExistsError:
-        raise RefusedError(
-            "Another git command is running here: let it finish, then try again."
-        ) from None
+        if lock.read_bytes() != content:  # not the one of our own interrupted run
+            raise RefusedError(
+                "Another git command is running here: let it finish, then try again."
+            ) from None
+    copy.unlink()
     lock.replace(index)

@@ -65,7 +65,8 @@ def run(
             input=stdin,
             capture_output=True,
             check=False,
-            env={**environment, "LC_ALL": "C", **(env or {})},
+            # Without optional locks, a look at the status leaves the index as it is.
+            env={**environment, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(env or {})},
         )
     except FileNotFoundError:
         raise NotReadyError("git is not installed: install it, then try again.") from None

@@ -14,7 +14,7 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from fastperf_new import git
+from fastperf_new import adjacent, git
 
 # What belongs to the user after `new`: a template that added or removed a migration
 # would leave a database that points at nothing, or two heads.
@@ -27,6 +27,11 @@ class Entry:
 
     mode: str
     oid: str
+
+
+def is_file(entry: Entry | None) -> bool:
+    """Whether it is a regular file, not a link or another repository."""
+    return entry is not None and entry.mode in ("100644", "100755")
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,6 @@ class Merge:
     changes: list[Change]
     conflicts: dict[str, dict[int, Entry]]
     left_deleted: list[str]
-
-    def content(self, oid: str) -> bytes:
-        """Return a file's content, as it is kept in git."""
-        return git.run("cat-file", "blob", oid, cwd=self.repository)
 
     def diff(self) -> str:
         """Return the changes as a unified diff."""
@@ -100,7 +101,9 @@ def merged(project: Path, old: Path, new: Path, label: str) -> Iterator[Merge]:
             allowed=(0, 1),
         )
         tree, conflicts = _parse(printed)
-        tree, left_deleted = _keep_deleted(repository, tree, conflicts)
+        left_deleted = _keep_deleted(conflicts)
+        settled = dict.fromkeys(left_deleted) | _settle_adjacent(repository, conflicts)
+        tree = _replace(repository, tree, settled)
         git.run("branch", "merged", _commit(repository, tree), cwd=repository)
         yield Merge(
             repository, list(_changes(repository, ours_tree, tree)), conflicts, left_deleted
@@ -143,22 +146,44 @@ def _parse(printed: bytes) -> tuple[str, dict[str, dict[int, Entry]]]:
     return tree.decode(), dict(conflicts)
 
 
-def _keep_deleted(
-    repository: Path, tree: str, conflicts: dict[str, dict[int, Entry]]
-) -> tuple[str, list[str]]:
+def _keep_deleted(conflicts: dict[str, dict[int, Entry]]) -> list[str]:
     """Settle in the user's favour: a file that they deleted stays deleted."""
     deleted = sorted(path for path, stages in conflicts.items() if stages.keys() == {1, 3})
-    if not deleted:
-        return tree, []
     for path in deleted:
         del conflicts[path]
-    index = {"GIT_INDEX_FILE": str(repository / "deleted.index")}
+    return deleted
+
+
+def _settle_adjacent(
+    repository: Path, conflicts: dict[str, dict[int, Entry]]
+) -> dict[str, Entry | None]:
+    """Settle the conflicts that are only edits on neighbouring lines."""
+    settled: dict[str, Entry | None] = {}
+    for path, stages in list(conflicts.items()):
+        if stages.keys() != {1, 2, 3} or any(not is_file(entry) for entry in stages.values()):
+            continue
+        versions = [git.run("cat-file", "blob", stages[n].oid, cwd=repository) for n in (1, 2, 3)]
+        content = adjacent.merge(*versions)
+        if content is not None:
+            printed = git.run("hash-object", "-w", "--stdin", cwd=repository, stdin=content)
+            settled[path] = Entry(stages[2].mode, printed.decode().strip())
+            del conflicts[path]
+    return settled
+
+
+def _replace(repository: Path, tree: str, entries: dict[str, Entry | None]) -> str:
+    """Return a tree with some files replaced, or with None removed."""
+    if not entries:
+        return tree
+    index = {"GIT_INDEX_FILE": str(repository / "settled.index")}
     git.run("read-tree", tree, cwd=repository, env=index)
-    paths = b"\0".join(os.fsencode(path) for path in deleted)
-    git.run(
-        "update-index", "-z", "--force-remove", "--stdin", cwd=repository, env=index, stdin=paths
+    null = "0" * len(tree)
+    lines = b"".join(
+        os.fsencode(f"{entry.mode} {entry.oid} 0\t{path}" if entry else f"0 {null}\t{path}") + b"\0"
+        for path, entry in entries.items()
     )
-    return git.run("write-tree", cwd=repository, env=index).decode().strip(), deleted
+    git.run("update-index", "-z", "--index-info", cwd=repository, env=index, stdin=lines)
+    return git.run("write-tree", cwd=repository, env=index).decode().strip()
 
 
 def _changes(repository: Path, old: str, new: str) -> Iterator[Change]:

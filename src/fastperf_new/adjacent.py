@@ -1,0 +1,66 @@
+"""Edits on neighbouring lines, which git calls a conflict and which are none.
+
+A user who adds a router below the line that the template takes away, or an import beside
+one that it adds, has changed other lines than the template did, and both can be had.
+"""
+
+import re
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fastperf_new import git
+
+_SIZE = 32  # longer markers than any text has
+_CONFLICT = re.compile(
+    rb"<{%d} ours\n(.*?)\|{%d} base\n(.*?)={%d}\n(.*?)>{%d} theirs\n" % ((_SIZE,) * 4), re.DOTALL
+)
+
+
+def merge(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
+    """Merge three versions of a text; None when they are in conflict for good."""
+    if b"\0" in base + ours + theirs:
+        return None
+    with TemporaryDirectory(prefix="fastperf-") as folder:
+        for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
+            (Path(folder) / name).write_bytes(content)
+        merged = git.run(
+            *("merge-file", "-p", "--diff3", f"--marker-size={_SIZE}"),
+            *("-L", "ours", "-L", "base", "-L", "theirs", "ours", "base", "theirs"),
+            cwd=Path(folder),
+            env=git.OURS,
+            allowed=tuple(range(128)),  # the number of conflicts
+        )
+    settled = [_settle(*found.groups()) for found in _CONFLICT.finditer(merged)]
+    if None in settled:
+        return None
+    parts = iter(settled)
+    return _CONFLICT.sub(lambda _: next(parts) or b"", merged)
+
+
+def _settle(ours: bytes, base: bytes, theirs: bytes) -> bytes | None:
+    """Settle one conflict, or return None."""
+    old = base.splitlines(keepends=True)
+    if not old or len(set(old)) < len(old):
+        return None  # both added at one place, or which line became which is a guess
+    edits = sorted([*_edits(old, ours), *_edits(old, theirs)], key=lambda edit: edit[:2])
+    for (start, end, _), (next_start, next_end, _) in pairwise(edits):
+        if next_start < end or (start, end) == (next_start, next_end):
+            return None
+    lines: list[bytes] = []
+    done = 0
+    for start, end, new in edits:
+        lines += old[done:start] + new
+        done = end
+    return b"".join(lines + old[done:])
+
+
+def _edits(old: list[bytes], text: bytes) -> Iterator[tuple[int, int, list[bytes]]]:
+    """Give the lines of `old` that a text replaces, from and up to, and by what."""
+    new = text.splitlines(keepends=True)
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    for kind, start, end, new_start, new_end in matcher.get_opcodes():
+        if kind != "equal":
+            yield start, end, new[new_start:new_end]

@@ -1,0 +1,75 @@
+"""Neighbouring edits are both taken; edits of the same lines never are."""
+
+import pytest
+
+from fastperf_new.adjacent import merge
+
+BASE = "start\n1\n2\n3\nend\n"
+
+
+def edited(*edits: tuple[str, str]) -> str:
+    text = BASE
+    for old, new in edits:
+        assert old in text
+        text = text.replace(old, new)
+    return text
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "merged"),
+    [
+        # The template takes a line away, the user added one below or above it.
+        (edited(("2\n", "2\nmine\n")), edited(("2\n", "")), edited(("2\n", "mine\n"))),
+        (edited(("2\n", "mine\n2\n")), edited(("2\n", "")), edited(("2\n", "mine\n"))),
+        # One changes a line, the other adds one beside it.
+        (edited(("2\n", "two\n")), edited(("2\n", "2\nnew\n")), edited(("2\n", "two\nnew\n"))),
+        # Each changes one of two neighbours.
+        (edited(("1\n", "one\n")), edited(("2\n", "two\n")), edited(("1\n2\n", "one\ntwo\n"))),
+        (
+            edited(("1\n", "one\n"), ("3\n", "three\n")),
+            edited(("2\n", "")),
+            edited(("1\n2\n3\n", "one\nthree\n")),
+        ),
+        # Far apart, as git has it already.
+        (
+            edited(("start\n", "begin\n")),
+            edited(("end\n", "stop\n")),
+            edited(("start\n", "begin\n"), ("end\n", "stop\n")),
+        ),
+    ],
+)
+def test_both_are_taken(ours: str, theirs: str, merged: str) -> None:
+    assert merge(BASE.encode(), ours.encode(), theirs.encode()) == merged.encode()
+    assert merge(BASE.encode(), theirs.encode(), ours.encode()) == merged.encode()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (edited(("2\n", "two\n")), edited(("2\n", "zwei\n"))),
+        (edited(("2\n", "two\n")), edited(("2\n", ""))),
+        (edited(("2\n", "2\nmine\n")), edited(("2\n", "2\nnew\n"))),
+        (edited(("1\n2\n", "one\ntwo\n")), edited(("2\n3\n", "zwei\ndrei\n"))),
+        (edited(("2\n", "\0\n")), edited(("3\n", "drei\n"))),
+        ("mine\n", "new\n"),
+    ],
+)
+def test_a_conflict_stays_one(ours: str, theirs: str) -> None:
+    assert merge(BASE.encode(), ours.encode(), theirs.encode()) is None
+    assert merge(BASE.encode(), theirs.encode(), ours.encode()) is None
+
+
+def test_lines_that_repeat_are_left_to_the_user() -> None:
+    base = "start\nx\nx\nend\n"
+    ours, theirs = base.replace("x\nx\n", "x\nmine\nx\n"), base.replace("x\nx\n", "x\n")
+
+    assert merge(base.encode(), ours.encode(), theirs.encode()) is None
+
+
+def test_text_that_looks_like_a_conflict_is_text() -> None:
+    base = "<<<<<<< ours\n1\n=======\n2\n>>>>>>> theirs\n"
+    ours, theirs = base.replace("1\n", "one\n"), base.replace("=======\n", "=======\nnew\n")
+
+    merged = merge(base.encode(), ours.encode(), theirs.encode())
+
+    assert merged == base.replace("1\n=======\n", "one\n=======\nnew\n").encode()
