@@ -61,7 +61,7 @@ def test_a_conflict_stays_one(ours: str, theirs: str) -> None:
 
 def test_lines_that_repeat_are_left_to_the_user() -> None:
     base = "start\nx\nx\nend\n"
-    ours, theirs = base.replace("x\nx\n", "x\nmine\nx\n"), base.replace("x\nx\n", "x\n")
+    ours, theirs = base.replace("x\nx\n", "one\nx\nmine\n"), base.replace("x\nx\n", "x\ntwo\n")
 
     assert merge(base.encode(), ours.encode(), theirs.encode()) is None
 

@@ -26,7 +26,7 @@ class CompressionSettings(BaseSettings):
     )
 
     level: int = Field(default=4, ge=0, le=9)  # 0 is off
-    minimum_size: int = Field(default=1024, ge=0)  # bytes; below, a packet is a packet
+    minimum_size: int = Field(default=1024, ge=1)  # bytes; below, a packet is a packet
 
 
 class Compression:
@@ -41,17 +41,17 @@ class Compression:
             await self.app(scope, receive, send)
             return
 
-        accepted = accepts_gzip(Headers(scope=scope).get("accept-encoding", ""))
+        accepted = accepts_gzip(", ".join(Headers(scope=scope).getlist("accept-encoding")))
         start: Message | None = None
 
         async def send_compressed(message: Message) -> None:
             nonlocal start
-            if message["type"] == "http.response.start":
-                start = message  # held back: its headers depend on the body
+            if message["type"] == "http.response.start" and self._is_worth_it(message, scope):
+                start = message  # held back until the body comes: its headers depend on it
                 return
-            if message["type"] == "http.response.body" and start is not None:
+            if start is not None:
                 held, start = start, None
-                if not message.get("more_body") and self._is_worth_it(held, message, scope):
+                if message["type"] == "http.response.body" and not message.get("more_body"):
                     headers = MutableHeaders(scope=held)
                     headers.add_vary_header("Accept-Encoding")
                     if accepted:
@@ -62,12 +62,13 @@ class Compression:
 
         await self.app(scope, receive, send_compressed)
 
-    def _is_worth_it(self, start: Message, body: Message, scope: Scope) -> bool:
+    def _is_worth_it(self, start: Message, scope: Scope) -> bool:
         headers = Headers(scope=start)
         return (
-            len(body.get("body", b"")) >= self.settings.minimum_size
+            # A stream does not know its length, and its headers must not wait for its body.
+            int(headers.get("content-length", 0)) >= self.settings.minimum_size
             and scope["method"] != "HEAD"
-            and start["status"] != 206
+            and start["status"] not in (206, 304)
             and "content-encoding" not in headers
             and "no-transform" not in headers.get("cache-control", "")
             and headers.get("content-type", "").startswith(TEXT)

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from sqlite3 import SQLITE_BUSY
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
@@ -19,7 +21,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str | None = None
-    errors: list[dict[str, Any]] | None = None
+    errors: list[Any] | None = None
 
 
 class ProblemError(HTTPException):
@@ -35,7 +37,13 @@ class ProblemError(HTTPException):
 
 
 class ProblemResponse(JSONResponse):
-    """Problem details under their own media type."""
+    """Problem details under their own media type.
+
+    Args:
+        status: the HTTP status code.
+        detail: one sentence for the client.
+        errors: what else there is to say; FastAPI allows any JSON as the detail of an error.
+    """
 
     media_type = "application/problem+json"
 
@@ -44,12 +52,14 @@ class ProblemResponse(JSONResponse):
         status: int,
         detail: str | None = None,
         *,
-        errors: list[dict[str, Any]] | None = None,
+        errors: list[Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        problem = Problem(
-            title=HTTPStatus(status).phrase, status=status, detail=detail, errors=errors
-        )
+        try:
+            title = HTTPStatus(status).phrase
+        except ValueError:
+            title = "Error"
+        problem = Problem(title=title, status=status, detail=detail, errors=errors)
         super().__init__(problem.model_dump(exclude_none=True), status, headers=headers)
 
 
@@ -70,12 +80,21 @@ def add_problem_details(app: FastAPI) -> None:
     """
 
     @app.exception_handler(HTTPException)
-    async def on_http_exception(_: Request, error: HTTPException) -> ProblemResponse:
-        return ProblemResponse(error.status_code, error.detail, headers=error.headers)
+    async def on_http_exception(_: Request, error: HTTPException) -> Response:
+        if error.status_code in (204, 304):  # these have no body
+            return Response(status_code=error.status_code, headers=error.headers)
+        if isinstance(error.detail, str):
+            return ProblemResponse(error.status_code, error.detail, headers=error.headers)
+        errors = error.detail if isinstance(error.detail, list) else [error.detail]
+        return ProblemResponse(error.status_code, errors=errors, headers=error.headers)
 
     @app.exception_handler(PoolTimeoutError)
-    async def on_pool_timeout(_: Request, error: PoolTimeoutError) -> ProblemResponse:
-        # The database is busy, not the request wrong: the same one may pass in a moment.
+    @app.exception_handler(OperationalError)
+    async def on_busy_database(_: Request, error: SQLAlchemyError) -> ProblemResponse:
+        locked = getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == SQLITE_BUSY
+        if isinstance(error, OperationalError) and not locked:
+            raise error
+        # Not the request is wrong: the same one may pass in a moment.
         return ProblemResponse(503, "The service is busy.", headers={"Retry-After": "1"})
 
     @app.exception_handler(RequestValidationError)

@@ -6,17 +6,16 @@ from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from sqlalchemy import text
+from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import Database
+from app.database import Base, Database
 from app.errors import ProblemError
 
 router = APIRouter(prefix="/health", tags=["health"])
 logger = logging.getLogger(__name__)
 
 READY_TIMEOUT = 2.0  # seconds; below the usual probe timeout of a platform
-PROBE = text("SELECT 1")
 
 
 class Health(BaseModel):
@@ -33,12 +32,19 @@ async def live() -> Health:
 
 @router.get("/ready")
 async def ready(request: Request) -> Health:
-    """Say that the database answers too."""
+    """Say that the database answers too, and has been migrated."""
     database: Database = request.state.database
     try:
         async with asyncio.timeout(READY_TIMEOUT), database.reads.connect() as connection:
-            await connection.execute(PROBE)
+            missing = await connection.run_sync(_missing_tables)
     except (SQLAlchemyError, OSError, TimeoutError) as error:
         logger.warning("not ready: the database does not answer", exc_info=error)
         raise ProblemError(503, "The database does not answer.") from None
+    if missing:
+        logger.warning("not ready: the database has no %s", ", ".join(sorted(missing)))
+        raise ProblemError(503, "The database has not been migrated.")
     return Health()
+
+
+def _missing_tables(connection: Connection) -> set[str]:
+    return Base.metadata.tables.keys() - set(inspect(connection).get_table_names())

@@ -4,7 +4,7 @@ A list is ordered by a unique key, newest first, say `(created_at, id)`. The cur
 the key of the last row a client has seen, so rows inserted meanwhile move nothing.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -59,7 +59,7 @@ class Cursor(Generic[Key]):
         """
         try:
             padded = cursor + "=" * (-len(cursor) % 4)
-            return self._adapter.validate_json(urlsafe_b64decode(padded.encode()), strict=False)
+            return self._adapter.validate_json(b64decode(padded.encode(), b"-_", validate=True))
         except (ValueError, OverflowError):
             raise ProblemError(
                 422, "The cursor is not valid: use `next_cursor` as it was given."

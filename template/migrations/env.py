@@ -1,6 +1,7 @@
 """Runs migrations on the service's own database, or on `-x url=...`."""
 
 import asyncio
+import logging
 from typing import Any, Literal
 
 from alembic import context
@@ -10,6 +11,9 @@ from sqlalchemy import Connection
 import app.main  # noqa: F401  (imports every model)
 from app.database import Base, UTCDateTime, create_write_engine
 from app.settings import Settings
+
+logging.basicConfig(format="%(message)s")
+logging.getLogger("alembic").setLevel(logging.INFO)  # says which revisions it runs
 
 settings = Settings()
 url = context.get_x_argument(as_dictionary=True).get("url", settings.database_url)
@@ -39,11 +43,14 @@ def run(connection: Connection | None = None) -> None:
 
 async def connect_and_run() -> None:
     """Run the migrations on the database itself."""
-    engine = create_write_engine(url, settings.database_timeout)
+    engine = create_write_engine(url, settings.database_timeout, foreign_keys=False)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(run)
+            broken = (await connection.exec_driver_sql("PRAGMA foreign_key_check")).all()
             await connection.commit()
+            if broken:
+                raise SystemExit(f"{len(broken)} rows refer to rows that are not there: {broken}")
     finally:
         await engine.dispose()
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from httpx2 import ASGITransport, AsyncClient
+from pydantic_settings import BaseSettings
 from sqlalchemy import Connection, event
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -36,9 +37,18 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep a developer's environment and `.env` out of the tests."""
+    monkeypatch.chdir(tmp_path)
+    for owner in BaseSettings.__subclasses__():
+        for field in owner.model_fields:
+            monkeypatch.delenv(f"{owner.model_config['env_prefix']}{field}".upper(), raising=False)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(_env_file=None, database_url=f"sqlite+aiosqlite:///{tmp_path}/test.db")
+    return Settings(database_url=f"sqlite+aiosqlite:///{tmp_path}/test.db")
 
 
 @pytest.fixture

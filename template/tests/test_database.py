@@ -1,15 +1,19 @@
 """The two roads: writes that cannot lose an update, reads that cannot write."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
+import aiosqlite
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, StatementError
 
-from app.database import Database, WriteSession, open_database
+from app.database import Database, UTCDateTime, WriteSession, open_database
 from app.settings import Settings
 
 counters = Table("counters", MetaData(), Column("value", Integer, nullable=False))
@@ -82,6 +86,24 @@ async def test_readers_and_the_writer_do_not_wait_for_each_other(database: Datab
         await reader.execute(text("ROLLBACK"))
 
 
+async def test_a_read_is_one_round_trip(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await value_of(database)  # opens the connection
+    trips: list[str] = []
+    execute: Any = aiosqlite.Connection._execute
+
+    async def count(self: aiosqlite.Connection, function: Any, *arguments: Any) -> Any:
+        trips.append(getattr(function, "__name__", str(function)))
+        return await execute(self, function, *arguments)
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", count)
+
+    await value_of(database)
+
+    assert trips == ["cursor", "execute", "fetchall", "close"]  # no BEGIN, no rollback
+
+
 async def test_reads_cannot_write(database: Database) -> None:
     async with database.reads.connect() as connection:
         with pytest.raises(OperationalError, match="readonly"):
@@ -90,7 +112,7 @@ async def test_reads_cannot_write(database: Database) -> None:
 
 @pytest.mark.parametrize(
     ("pragma", "expected"),
-    [("journal_mode", "wal"), ("synchronous", 1), ("foreign_keys", 1), ("busy_timeout", 5000)],
+    [("journal_mode", "wal"), ("synchronous", 1), ("busy_timeout", 5000)],
 )
 async def test_connections_of_both_roads_are_configured(
     database: Database, pragma: str, expected: object
@@ -98,6 +120,11 @@ async def test_connections_of_both_roads_are_configured(
     async with database.reads.connect() as reads, database.sessions() as writes:
         for road in (reads, writes):
             assert (await road.execute(text(f"PRAGMA {pragma}"))).scalar_one() == expected
+
+
+async def test_writes_check_foreign_keys(database: Database) -> None:
+    async with database.sessions() as session:
+        assert (await session.execute(text("PRAGMA foreign_keys"))).scalar_one() == 1
 
 
 class TestCommit:
@@ -154,3 +181,34 @@ class TestSaturation:
         assert sorted([first.status_code, second.status_code]) == [200, 503]
         busy = max(first, second, key=lambda response: response.status_code)
         assert busy.headers["retry-after"] == "1"
+
+    async def test_so_is_one_that_waits_for_another_process(
+        self, client: AsyncClient, settings: Settings
+    ) -> None:
+        path = settings.database_url.removeprefix("sqlite+aiosqlite:///")
+        with sqlite3.connect(path, isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+
+            response = await client.post("/slow")
+
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+
+
+async def test_datetimes_are_kept_in_utc(database: Database) -> None:
+    moments = Table("moments", MetaData(), Column("at", UTCDateTime))
+    noon = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+    async with database.sessions.begin() as session:
+        await session.run_sync(lambda sync: moments.create(sync.connection()))
+        await session.execute(insert(moments).values(at=noon))
+
+    async with database.reads.connect() as reads:
+        (found,) = (await reads.execute(select(moments.c.at))).one()
+        (stored,) = (await reads.execute(text("SELECT at FROM moments"))).one()
+
+    assert found == noon
+    assert found.tzinfo == UTC
+    assert stored.startswith("2026-01-01 10:00:00")
+    async with database.sessions() as session:
+        with pytest.raises(StatementError, match="without a time zone"):
+            await session.execute(insert(moments).values(at=noon.replace(tzinfo=None)))

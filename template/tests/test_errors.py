@@ -1,7 +1,7 @@
 """Every failure is answered with problem details."""
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 
@@ -70,3 +70,36 @@ async def test_the_openapi_document_describes_errors(client: AsyncClient) -> Non
         for operation in path.values():
             assert "application/problem+json" in operation["responses"]["default"]["content"]
             assert "422" not in operation["responses"]  # FastAPI's own shape, never sent
+
+
+@pytest.mark.parametrize(
+    ("status", "detail", "body"),
+    [
+        (404, {"id": 7}, {"title": "Not Found", "errors": [{"id": 7}]}),
+        (409, ["a", "b"], {"title": "Conflict", "errors": ["a", "b"]}),
+        (499, "Gone away.", {"title": "Error", "detail": "Gone away."}),
+    ],
+)
+async def test_any_http_exception_is_answered(
+    app: FastAPI, client: AsyncClient, status: int, detail: object, body: dict[str, object]
+) -> None:
+    @app.get("/raises")
+    async def raises() -> None:
+        raise HTTPException(status, detail)
+
+    response = await client.get("/raises")
+
+    assert response.json() == {"type": "about:blank", "status": status, **body}
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_a_status_without_a_body_has_none(
+    app: FastAPI, client: AsyncClient, status: int
+) -> None:
+    @app.get("/raises")
+    async def raises() -> None:
+        raise HTTPException(status)
+
+    response = await client.get("/raises")
+
+    assert (response.status_code, response.content) == (status, b"")

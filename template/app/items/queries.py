@@ -1,4 +1,4 @@
-"""All SQL of the feature, built once at import and naming only the columns it needs."""
+"""The reads of the feature, built once at import and naming only the columns they need."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime

@@ -44,7 +44,7 @@ async def update_item(item_id: ItemId, changes: ItemUpdate, session: WriteSessio
     item = await session.get(Item, item_id)
     if item is None:
         raise _not_found(item_id)
-    for field, value in changes.model_dump(exclude_unset=True).items():
+    for field, value in changes.model_dump().items():
         setattr(item, field, value)
     return ItemRead.model_validate(item)
 

@@ -4,31 +4,32 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import MISSING, BaseModel, ConfigDict, Field
 
 # The range of SQLite's INTEGER: a larger number would fail in the driver.
 MAX_ID = 2**63 - 1
 
 ItemId = Annotated[int, Path(ge=1, le=MAX_ID)]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
-Quantity = Annotated[int, Field(ge=0, le=1_000_000_000)]
+Quantity = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 
 
 class ItemCreate(BaseModel):
     """A new item."""
+
+    model_config = ConfigDict(extra="forbid")
 
     name: Name
     quantity: Quantity = 0
 
 
 class ItemUpdate(BaseModel):
-    """The fields to change; a field left out stays, and null is not a value.
+    """The fields to change; a field left out stays, and null is not a value."""
 
-    The defaults are never stored: only the fields a client sent are.
-    """
+    model_config = ConfigDict(extra="forbid")
 
-    name: Name = ""
-    quantity: Quantity = 0
+    name: Name | MISSING = MISSING
+    quantity: Quantity | MISSING = MISSING
 
 
 class ItemRead(BaseModel):

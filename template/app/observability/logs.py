@@ -36,11 +36,13 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
         extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        return " ".join([line, *(f"{key}={value}" for key, value in extra.items())])
+        extra["request_id"] = request_id.get()
+        # repr: what a client sent must not begin a line of its own.
+        return " ".join([line, *(f"{key}={value!r}" for key, value in extra.items() if value)])
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send all logs, the server's own included, to standard error in one format."""
+    """Send all logs from now on, the server's own included, to standard error in one format."""
     handler = logging.StreamHandler()
     if settings.log_format == "json":
         handler.setFormatter(JSONFormatter())

@@ -46,13 +46,21 @@ async def test_a_deleted_item_is_gone(client: AsyncClient) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [{}, {"name": ""}, {"name": "a" * 201}, {"name": None}, {"name": "a", "quantity": -1}],
+    [
+        {},
+        {"name": ""},
+        {"name": "a" * 201},
+        {"name": None},
+        {"name": "a", "quantity": -1},
+        {"name": "a", "quantity": True},
+        {"name": "a", "quantty": 1},
+    ],
 )
 async def test_an_invalid_item_is_refused(client: AsyncClient, body: Entry) -> None:
     assert (await client.post("/items", json=body)).status_code == 422
 
 
-@pytest.mark.parametrize("body", [{"name": None}, {"name": ""}, {"quantity": None}])
+@pytest.mark.parametrize("body", [{"name": None}, {"name": ""}, {"quantty": 1}])
 async def test_an_invalid_change_is_refused(client: AsyncClient, body: Entry) -> None:
     item = await create(client, "tea")
 

@@ -59,6 +59,17 @@ def test_the_text_format_is_for_people(
 ) -> None:
     configure_logging(settings.model_copy(update={"log_format": "text"}))
 
-    logging.getLogger("shop").info("sold", extra={"left": 0})
+    token = request_id.set("r-1")
 
-    assert capsys.readouterr().err.endswith("INFO    shop sold left=0\n")
+    logging.getLogger("shop").info("sold", extra={"path": "/a\nCRITICAL forged"})
+
+    request_id.reset(token)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(r"INFO    shop sold path='/a\nCRITICAL forged' request_id='r-1'")
+
+
+def test_the_server_logs_no_requests_of_its_own(settings: Settings) -> None:
+    configure_logging(settings)
+
+    assert not logging.getLogger("uvicorn.access").isEnabledFor(logging.INFO)
+    assert logging.getLogger("uvicorn.error").propagate
