@@ -34,14 +34,11 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         ["git", "clone", "-q", "--depth", "1", f"file://{ROOT}", folder / "clone"], check=True
     )
-    for kind, source in (("--sdist", folder / "clone"), ("--wheel", None)):
-        if source is None:
-            (source,) = (folder / "dist").glob("*.tar.gz")
-        subprocess.run(
-            [find_uv(), "build", "-q", kind, "-o", folder / "dist", source],
-            env=clean_environment(),
-            check=True,
-        )
+    build = [find_uv(), "build", "-q", "-o", folder / "dist"]
+    environment = clean_environment()
+    subprocess.run([*build, "--sdist", folder / "clone"], env=environment, check=True)
+    (sdist,) = (folder / "dist").glob("*.tar.gz")
+    subprocess.run([*build, "--wheel", sdist], env=environment, check=True)
     venv.create(folder / "venv", symlinks=True)
     (wheel,) = (folder / "dist").glob("*.whl")
     subprocess.run(
@@ -154,7 +151,8 @@ def test_the_first_command_of_the_readme(tmp_path: Path) -> None:
                     client.get("/health/ready").raise_for_status()
                     break
                 except httpx2.TransportError:
-                    assert made.poll() is None and time.monotonic() < deadline, log.read_text()
+                    assert made.poll() is None, log.read_text()
+                    assert time.monotonic() < deadline, log.read_text()
                     time.sleep(0.5)
             assert f"http://127.0.0.1:{port}" in log.read_text()
             item = client.post("/items", json={"name": "tea"}).json()
