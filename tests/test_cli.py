@@ -11,9 +11,9 @@ import pexpect
 import pytest
 import yaml
 
-from fastperf_new import releases
+from fastperf_new import project, releases
 from fastperf_new.answers import FILE
-from fastperf_new.errors import Exit
+from fastperf_new.errors import Exit, RefusedError
 from fastperf_new.render import files
 from tests.conftest import Render
 from tests.support import FASTPERF, fastperf
@@ -99,6 +99,10 @@ def test_wrong_input_is_one_sentence_and_writes_nothing(
         "example: &x no\nci: *x\n",
         "example: true\nexample: false\n",
         "name: 7\n",
+        "x: 2020-99-99\n",
+        "x: !!int abc\n",
+        "[" * 5000,
+        'description: "\\ud800"\n',
         "1: a\n",
         "\x00",
         "",
@@ -178,6 +182,47 @@ def test_a_dry_run_lists_the_files_and_writes_nothing(tmp_path: Path, rendered: 
     assert done.returncode == Exit.DONE
     listed = done.stdout.split("Would write:\n")[1].split()
     assert listed == files(rendered(preset="standard"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_path_that_goes_up_again_is_where_it_says(tmp_path: Path) -> None:
+    shop = tmp_path / "shop"
+    shop.mkdir()
+    (shop / "README.md").write_text("precious\n")
+
+    refused = fastperf("new", "missing/../../shop", *QUICK, "--no-git", cwd=shop)
+    made = fastperf("new", "missing/../svc", *QUICK, "--no-git", cwd=shop)
+
+    assert refused.returncode == Exit.NOT_READY
+    assert made.returncode == Exit.DONE
+    assert (shop / "README.md").read_text() == "precious\n"
+    assert sorted(path.name for path in shop.iterdir()) == ["README.md", "svc"]
+
+
+def test_a_failing_render_leaves_nothing_and_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.txt").write_text("mine\n")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(project, "render", fail)
+    release = releases.get(releases.DEVELOPMENT)
+    answers = release.questionnaire.complete({"name": "shop"})
+
+    with pytest.raises(RefusedError, match="cannot be written: No space left"):
+        project.new(tmp_path / "a/b/shop", release, answers, with_git=True, with_install=False)
+
+    assert tree(tmp_path) == {"mine.txt": b"mine\n"}
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_without_git_nothing_is_made(tmp_path: Path) -> None:
+    done = fastperf("new", "shop", *QUICK, cwd=tmp_path, env={"PATH": str(tmp_path)})
+
+    assert done.returncode == Exit.NOT_READY
+    assert "git is not installed" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

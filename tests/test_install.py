@@ -34,7 +34,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(
         ["git", "clone", "-q", "--depth", "1", f"file://{ROOT}", folder / "clone"], check=True
     )
-    build = [find_uv(), "build", "-q", "-o", folder / "dist"]
+    build: list[str | Path] = [find_uv(), "build", "-q", "-o", folder / "dist"]
     environment = clean_environment()
     subprocess.run([*build, "--sdist", folder / "clone"], env=environment, check=True)
     (sdist,) = (folder / "dist").glob("*.tar.gz")

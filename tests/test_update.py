@@ -6,15 +6,18 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from fastperf_new import releases
+from fastperf_new import apply, releases
 from fastperf_new.answers import FILE
-from fastperf_new.errors import Exit
+from fastperf_new.errors import Exit, RefusedError
+from fastperf_new.merge import Merge, merged
 from fastperf_new.render import files, render
+from tests.conftest import ROOT
 from tests.support import FASTPERF, Environment, Project, fastperf
 
 Make = Callable[..., Project]
@@ -87,7 +90,7 @@ def test_an_update_keeps_every_edit(make_project: Make, environment: Environment
         assert project.read(path) == text
     # All is staged, nothing else lies around, and what to do next is told.
     assert all(line[1] == " " for line in project.git("status", "--porcelain").splitlines())
-    assert not (project.folder / ".fastperf").exists()
+    assert not (project.folder / ".git/fastperf").exists()
     assert "compression=yes" in done.stdout
     assert "alembic revision --autogenerate" in done.stdout
     project.commit("update")
@@ -139,7 +142,7 @@ def test_a_conflict_is_left_to_the_user(make_project: Make) -> None:
     done = project.run("update", "--release", "0.2.0")
 
     assert done.returncode == Exit.CONFLICTS
-    assert "look for <<<<<<< in them:\n  app/settings.py\n" in done.stdout
+    assert "Both you and the template changed these:\n  app/settings.py\n" in done.stdout
     text = project.read("app/settings.py")
     assert "<<<<<<< yours\n" in text
     assert ">>>>>>> fastperf-0.2.0\n" in text
@@ -297,7 +300,7 @@ def in_a_merge(project: Project) -> None:
 
 
 def interrupted(project: Project) -> None:
-    (project.folder / ".fastperf").mkdir()
+    project.write(".git/fastperf/journal.json", "{}")
 
 
 def with_something_ignored_in_the_way(project: Project) -> None:
@@ -378,95 +381,186 @@ def test_status_tells_where_a_project_stands(make_project: Make) -> None:
     assert f"at 0.1.0; the newest release here is {releases.versions()[-1]}." in told
     assert "  example = yes\n" in told
     assert "fastperf update" in told
-    (project.folder / ".fastperf").mkdir()
+    interrupted(project)
     assert "interrupted" in project.run("status").stderr
     assert fastperf("status", cwd=project.folder.parent).returncode == Exit.NOT_READY
 
 
 # --- all or nothing -------------------------------------------------------------------------
 
-# Runs an update that is killed, as by a power cut, after so many renames.
-KILLED = """
-import os, sys
-renames, left = os.replace, int(sys.argv[1])
-def replace(source, target):
-    global left
-    left -= 1
-    if left == -1:
-        os._exit(137)
-    renames(source, target)
-os.replace = replace
-import pathlib
-pathlib.Path.replace = lambda self, target: replace(self, target)
-sys.argv = ["fastperf", "update", "--release", "0.2.0"]
-from fastperf_new.cli import main
-main()
-"""
+# What changes a file system, as Python reports it before it does it.
+MUTATIONS = {
+    "os.rename",
+    "os.remove",
+    "os.link",
+    "os.mkdir",
+    "os.rmdir",
+    "os.symlink",
+    "shutil.rmtree",
+}
 
 
-def killed_after(renames: int, project: Project) -> int:
-    return subprocess.run(
-        [sys.executable, "-c", KILLED, str(renames)],
-        cwd=project.folder,
-        capture_output=True,
-        check=False,
-    ).returncode
+def at_mutation(number: int, project: Path, act: Callable[[], None]) -> None:
+    """Act just before a change to the project's files is made, in this process."""
+    seen = -1
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal seen
+        writes = event == "open" and str(arguments[1]).startswith(("w", "x"))
+        if event not in MUTATIONS and not writes:
+            return
+        if seen >= 0 or str(project) in str(arguments):
+            seen += 1
+            if seen == number:
+                act()
+
+    sys.addaudithook(hook)
 
 
-@pytest.mark.parametrize("finish", ["--continue", "--abort"])
-def test_a_killed_update_can_be_finished_or_taken_back(
-    make_project: Make, tmp_path: Path, finish: str
-) -> None:
-    original = make_project("0.1.0", folder="original")
-    original.replace(
+def in_child(project: Path, merge: Merge, number: int, act: Callable[[], None]) -> int:
+    """Apply a merge in a process of its own; return its exit code."""
+    child = os.fork()
+    if child == 0:
+        at_mutation(number, project, act)
+        try:
+            apply.apply(project, merge)
+        except RefusedError:
+            os._exit(1)
+        except BaseException:
+            os._exit(2)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@dataclass
+class Story:
+    """A project before and after an update with conflicts, and the merge between."""
+
+    before: Project
+    after: Project
+    merge: Merge
+    copy: Project
+
+    def state(self, project: Project) -> tuple[dict[str, bytes], str]:
+        return worktree(project), project.git("ls-files", "--stage")
+
+    def fresh(self) -> Path:
+        shutil.rmtree(self.copy.folder, ignore_errors=True)
+        shutil.copytree(self.before.folder, self.copy.folder, symlinks=True)
+        return self.copy.folder
+
+
+@pytest.fixture
+def story(make_project: Make, tmp_path: Path) -> Iterator[Story]:
+    before = make_project("0.1.0", folder="before")
+    before.replace(
         "app/settings.py",
         "from pydantic_settings import",
         "import os\n\nfrom pydantic_settings import",
     )
-    edit(original)
-    updated = Project(shutil.copytree(original.folder, tmp_path / "updated"))
-    assert updated.run("update", "--release", "0.2.0").returncode == Exit.CONFLICTS
-    expected = updated if finish == "--continue" else original
+    edit(before)
+    after = Project(shutil.copytree(before.folder, tmp_path / "after"))
+    assert after.run("update", "--release", "0.2.0").returncode == Exit.CONFLICTS
+    for version in ("0.1.0", "0.2.0"):
+        release = releases.get(version)
+        render(release, release.questionnaire.complete({"name": "shop"}), tmp_path / version)
+    with merged(before.folder, tmp_path / "0.1.0", tmp_path / "0.2.0", "fastperf-0.2.0") as merge:
+        yield Story(before, after, merge, Project(tmp_path / "copy"))
 
-    renames, killed = 1, 0  # after the first rename there is a journal
-    while True:
-        project = Project(shutil.copytree(original.folder, tmp_path / "project"))
-        code = killed_after(renames, project)
-        if code != 137:
+
+@pytest.mark.parametrize("finish", [apply.resume, apply.undo], ids=["continue", "abort"])
+def test_killed_anywhere_it_can_be_finished_or_taken_back(
+    story: Story, finish: Callable[[Path], None]
+) -> None:
+    before, after = story.state(story.before), story.state(story.after)
+    assert before != after
+    expected = after if finish is apply.resume else before
+    unfinished = 0
+
+    for number in itertools.count():
+        folder = story.fresh()
+        code = in_child(folder, story.merge, number, lambda: os._exit(137))
+        if code == 0:
             break
-        killed += 1
-        assert project.run("status").stderr.startswith("warning: An update was interrupted")
-        assert project.run("update").returncode == Exit.NOT_READY
-
-        done = project.run("update", finish)
-
-        assert done.returncode == Exit.DONE, done.stderr
-        assert worktree(project) == worktree(expected), f"after {renames} renames"
-        assert project.git("status", "--porcelain") == expected.git("status", "--porcelain")
-        assert project.git("ls-files", "-s") == expected.git("ls-files", "-s")
-        shutil.rmtree(project.folder)
-        renames += 1
-    assert killed > 15, "one kill at each rename"
-    assert code == Exit.CONFLICTS
+        assert code == 137
+        if apply.interrupted(folder):
+            unfinished += 1
+            finish(folder)
+            assert story.state(story.copy) == expected, f"killed at {number}"
+        else:
+            assert story.state(story.copy) in (before, after), f"killed at {number}"
+        assert not apply.interrupted(folder)
+        assert not (folder / ".git/index.lock").exists()
+        assert not list(folder.rglob(".*.fastperf"))
+    assert unfinished > 50, "it was killed at every step"
+    assert story.state(story.copy) == after
 
 
-def test_an_update_killed_before_its_journal_changed_nothing(make_project: Make) -> None:
-    project = make_project("0.1.0")
-    before = worktree(project)
-    assert killed_after(0, project) == 137
+def test_a_failure_anywhere_takes_everything_back(story: Story) -> None:
+    before, after = story.state(story.before), story.state(story.after)
 
-    done = project.run("update", "--continue")
+    def fail() -> None:
+        raise OSError(28, "No space left on device")
+
+    failures = 0
+    for number in itertools.count():
+        folder = story.fresh()
+        code = in_child(folder, story.merge, number, fail)
+        if code == 0 and story.state(story.copy) == after and failures:
+            break
+        failures += 1
+        assert code in (0, 1), f"failed at {number}"
+        assert story.state(story.copy) == (after if code == 0 else before), f"failed at {number}"
+        assert not apply.interrupted(folder)
+    assert failures > 50
+
+
+@pytest.fixture
+def halfway(story: Story) -> Project:
+    """A project whose update was killed in the middle."""
+    for number in itertools.count(80):
+        folder = story.fresh()
+        assert in_child(folder, story.merge, number, lambda: os._exit(137)) == 137
+        changed = worktree(story.copy).items() ^ worktree(story.before).items()
+        if apply.interrupted(folder) and len(changed) > 10:
+            return story.copy
+    raise AssertionError
+
+
+@pytest.mark.parametrize("finish", ["--continue", "--abort"])
+def test_work_done_after_an_interruption_is_never_overwritten(
+    halfway: Project, finish: str
+) -> None:
+    halfway.write("app/errors.py", "my new work\n")
+    before = worktree(halfway)
+
+    done = halfway.run("update", finish)
 
     assert done.returncode == Exit.NOT_READY
-    assert "before it changed anything: start it again" in done.stderr
-    assert worktree(project) == before
-    assert project.run("update").returncode == Exit.DONE
+    assert "app/errors.py was changed after the update was interrupted" in done.stderr
+    assert worktree(halfway) == before
+    assert halfway.run("update").returncode == Exit.NOT_READY
 
 
-def test_a_failing_write_takes_everything_back(make_project: Make) -> None:
+@pytest.mark.parametrize("finish", ["--continue", "--abort"])
+def test_a_commit_after_an_interruption_is_never_reverted(halfway: Project, finish: str) -> None:
+    halfway.git("checkout", "-q", ".")
+    halfway.write("feature.py", "mine\n")
+    halfway.git("add", "feature.py")
+    staged = halfway.run("update", finish)
+    halfway.git("commit", "-q", "-m", "feature")
+    committed = halfway.run("update", finish)
+
+    assert (staged.returncode, committed.returncode) == (Exit.NOT_READY, Exit.NOT_READY)
+    assert "Something was staged" in staged.stderr
+    assert "There were commits" in committed.stderr
+    assert halfway.read("feature.py") == "mine\n"
+
+
+def test_another_git_command_is_not_disturbed(make_project: Make) -> None:
     project = make_project("0.1.0")
     before = worktree(project)
-    project.write(".git/index.lock", "")  # another git command is running
+    project.write(".git/index.lock", "")
 
     done = project.run("update", "--release", "0.2.0")
 
@@ -475,21 +569,37 @@ def test_a_failing_write_takes_everything_back(make_project: Make) -> None:
     assert worktree(project) == before
     (project.folder / ".git/index.lock").unlink()
     assert project.git("status", "--porcelain") == ""
+    assert project.run("update", "--release", "0.2.0").returncode == Exit.DONE
+
+
+# Runs an update that gets a signal in the middle of its writes.
+SIGNALLED = """
+import os, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+from tests.test_update import at_mutation
+at_mutation(90, pathlib.Path.cwd(), lambda: os.kill(os.getpid(), int(sys.argv[2])))
+sys.argv = ["fastperf", "update", "--release", "0.2.0"]
+from fastperf_new.cli import main
+main()
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_takes_everything_back(make_project: Make, number: signal.Signals) -> None:
     project = make_project("0.1.0")
     before = worktree(project)
-    code = KILLED.replace("os._exit(137)", f"os.kill(os.getpid(), {int(number)})")
 
     done = subprocess.run(
-        [sys.executable, "-c", code, "5"], cwd=project.folder, capture_output=True, check=False
+        [sys.executable, "-c", SIGNALLED, str(ROOT), str(int(number))],
+        cwd=project.folder,
+        capture_output=True,
+        check=False,
     )
 
-    assert done.returncode == 128 + number
+    assert done.returncode == 128 + number, done.stderr
     assert worktree(project) == before
     assert project.git("status", "--porcelain") == ""
+    assert project.run("update", "--release", "0.2.0").returncode == Exit.DONE
 
 
 def test_two_updates_at_once_do_not_mix(make_project: Make) -> None:
@@ -580,3 +690,85 @@ def test_modes_links_and_binaries_come_through(make_project: Make) -> None:
     assert os.readlink(project.folder / "link") == "README.md"
     assert os.access(project.folder / "app/settings.py", os.X_OK)
     assert "100755" in project.git("ls-files", "-s", "app/settings.py")
+
+
+# --- what an expert tried -------------------------------------------------------------------
+
+
+def test_an_edited_answers_file_is_no_conflict(make_project: Make) -> None:
+    project = make_project("0.2.0")
+    project.replace(FILE, "example: true", "# My note.\nexample: yes")
+    project.commit()
+
+    done = project.run("change", "example=no")
+
+    assert done.returncode == Exit.DONE, done.stdout
+    assert "example: false\n" in project.read(FILE)
+
+
+def test_an_answer_no_longer_offered_can_be_changed(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    with_an_answer_no_longer_offered(project)
+
+    assert project.run("change", "ci=none").returncode == Exit.DONE
+    assert "ci: none\n" in project.read(FILE)
+
+
+def test_settings_of_the_user_do_not_reach_the_merge(make_project: Make, tmp_path: Path) -> None:
+    hooks, home = tmp_path / "hooks", tmp_path / "someone"
+    hooks.mkdir()
+    for name in ("reference-transaction", "post-index-change", "post-checkout"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    (home / "git").mkdir(parents=True)
+    (home / "git/attributes").write_text("* merge=union\n")
+    (home / "git/config").write_text(
+        f"[core]\nhooksPath = {hooks}\n[safe]\nbareRepository = explicit\n"
+        "[user]\nname = x\nemail = x@x\n"
+    )
+    project = make_project("0.1.0")
+    project.replace(
+        "app/settings.py",
+        "from pydantic_settings import",
+        "import os\n\nfrom pydantic_settings import",
+    )
+    project.commit()
+    environment = {"XDG_CONFIG_HOME": str(home), "GIT_CONFIG_GLOBAL": str(home / "git/config")}
+
+    dry = fastperf("update", "--release", "0.2.0", "--dry-run", cwd=project.folder, env=environment)
+
+    assert dry.returncode == Exit.CONFLICTS, dry.stderr
+    assert not (tmp_path / "hooked").exists()
+
+
+def test_carriage_returns_in_a_commit_are_no_obstacle(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    text = project.read("app/observability/logs.py")
+    (project.folder / "app/observability/logs.py").write_bytes(text.replace("\n", "\r\n").encode())
+    project.commit()
+    project.git("config", "core.autocrlf", "true")
+
+    done = project.run("update", "--release", "0.2.0")
+
+    assert done.returncode in (Exit.DONE, Exit.CONFLICTS), done.stderr
+
+
+def test_what_became_a_folder_is_not_called_deleted(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    text = project.read("app/errors.py")
+    project.git("rm", "-q", "app/errors.py")
+    project.write("app/errors.py/__init__.py", text)
+    project.commit()
+
+    done = project.run("update", "--release", "0.2.0")
+
+    assert "they stay deleted" not in done.stdout
+    assert project.read("app/errors.py/__init__.py").startswith(text[:20])
+
+
+def test_modes_of_files_stay(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    (project.folder / ".env.example").chmod(0o600)
+
+    assert project.run("update", "--release", "0.2.0").returncode == Exit.DONE
+    assert (project.folder / ".env.example").stat().st_mode & 0o777 == 0o600

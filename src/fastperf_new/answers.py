@@ -28,7 +28,11 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def _load(text: str) -> dict[str, Any]:
-    content = yaml.load(text, _StrictLoader)  # noqa: S506  (a SafeLoader)
+    try:
+        content = yaml.load(text, _StrictLoader)  # noqa: S506  (a SafeLoader)
+        str(content).encode()
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise yaml.YAMLError(f"{type(error).__name__}: {error}") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise yaml.YAMLError("it must hold lines of `key: value`")
     return content
@@ -84,8 +88,13 @@ def read_record(text: str) -> tuple[str, str, dict[str, Any]]:
     return str(source), str(commit), content
 
 
-def accept(recorded: Mapping[str, Any], questionnaire: Questionnaire) -> Answers:
-    """Return the recorded answers that still are questions.
+def accept(
+    recorded: Mapping[str, Any], questionnaire: Questionnaire, instead: Mapping[str, Answer]
+) -> Answers:
+    """Return the recorded answers that still are questions, and can be taken.
+
+    Args:
+        instead: new answers; the old ones need not be possible any more.
 
     Raises:
         NotReadyError: when the release no longer takes one of them; Copier would
@@ -97,6 +106,8 @@ def accept(recorded: Mapping[str, Any], questionnaire: Questionnaire) -> Answers
             try:
                 answers[key] = questionnaire[key].parse(value)
             except WrongInputError as error:
+                if key in instead:
+                    continue
                 raise NotReadyError(
                     f"The recorded answer is no longer offered: {error}"
                     f" Choose another first: fastperf change {key}=..."

@@ -1,5 +1,8 @@
 """The commands: parse, call, print, exit code."""
 
+import io
+import os
+import shlex
 import shutil
 import signal
 import sys
@@ -56,11 +59,12 @@ def new(
     questionnaire = template.questionnaire
     given = record.read_file(answers, questionnaire) if answers else {}
     pairs = [*(data or []), *([f"preset={preset}"] if preset is not None else [])]
-    given |= record.parse_pairs(pairs, questionnaire)
+    typed = record.parse_pairs(pairs, questionnaire)
     if path is not None:
         if not path.strip():
             raise WrongInputError("PATH is empty: name the folder of the new project.")
-        given.setdefault("name", Path(path).absolute().resolve().name)
+        given["name"] = Path(os.path.abspath(path)).name
+    given |= typed
     if not yes and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise WrongInputError(
             "There is no terminal to ask at: add --yes, and answers with -d key=value."
@@ -68,14 +72,17 @@ def new(
     if "name" in given or yes:
         questionnaire.complete(given)  # whatever is wrong is told before anything is asked
     if path is not None:
-        project.check_destination(Path(path))
+        project.check_destination(Path(os.path.abspath(path)))
     if not yes:
         given = prompts.ask(questionnaire, given)
     complete = questionnaire.complete(given)
-    folder = Path(path or str(complete["name"]))
+    shown = Path(path or str(complete["name"]))
+    folder = Path(os.path.abspath(shown))
     project.check_destination(folder)
 
-    report.summary(complete, report.replay(questionnaire, complete, folder))
+    flags = [*(["--no-git"] if no_git else []), *(["--no-install"] if no_install else [])]
+    flags += ["--release", release] if release else []
+    report.summary(complete, report.replay(questionnaire, complete, shown, folder, flags))
     if dry_run:
         report.preview(project.preview(template, complete))
         return
@@ -84,7 +91,8 @@ def new(
     )
     run = "uv run " if shutil.which("uv") or no_install else ".venv/bin/"
     commands = [f"{run}alembic upgrade head", f"{run}fastapi dev", f"{run}pytest"]
-    report.created(created, [*([] if folder == Path() else [f"cd {folder}"]), *commands])
+    here = [] if folder == Path.cwd() else [shlex.join(["cd", str(shown)])]
+    report.created(created, [*here, *commands])
 
 
 app.command()(new)
@@ -102,13 +110,14 @@ def update(
     ] = False,
 ) -> None:
     """Merge a newer release of the template into the project in this folder."""
-    from fastperf_new import project, releases, report
+    from fastperf_new import apply, project, releases, report
 
     folder = Path.cwd()
     if resume and abort:
         raise WrongInputError("--continue and --abort contradict each other: keep one.")
     if resume or abort:
-        (project.resume if resume else project.abort)(folder)
+        project.read(folder)
+        (apply.resume if resume else apply.undo)(folder)
         typer.echo("Finished." if resume else "Taken back.")
         return
     template = releases.get(release) if release else releases.latest()
@@ -116,7 +125,7 @@ def update(
     if result is None:
         typer.echo(f"The project is at {template.version} already.")
         return
-    report.updated(result, template.version, dry_run=dry_run)
+    report.updated(result, dry_run=dry_run)
     if result.conflicts:
         raise typer.Exit(Exit.CONFLICTS)
 
@@ -133,7 +142,7 @@ def change(
     if result is None:
         typer.echo("The project has these answers already.")
         return
-    report.updated(result, project.read(Path.cwd()).version, dry_run=dry_run)
+    report.updated(result, dry_run=dry_run)
     if result.conflicts:
         raise typer.Exit(Exit.CONFLICTS)
 
@@ -162,15 +171,25 @@ def _run(command: Callable[[], object]) -> NoReturn:
         sys.exit(128 + number)  # an exception, so that what was begun is taken back
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), terminate)
+        number = getattr(signal, name, None)
+        if number and signal.getsignal(number) != signal.SIG_IGN:  # nohup
+            signal.signal(number, terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files can be anything
     try:
         command()
     except RefusedError as error:
-        typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-        typer.echo(str(error), err=True)
-        sys.exit(error.exit)
+        _refuse(str(error), error.exit)
+    except OSError as error:
+        _refuse(f"{error}.", Exit.FAILED)
     sys.exit(Exit.DONE)
+
+
+def _refuse(message: str, code: Exit) -> NoReturn:
+    typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    typer.echo(message, err=True)
+    sys.exit(code)
 
 
 def main() -> NoReturn:

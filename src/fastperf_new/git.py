@@ -7,9 +7,11 @@ from pathlib import Path
 
 from fastperf_new.errors import NotReadyError, RefusedError
 
-# `git rev-parse --local-env-vars`: set inside hooks, where they would name another repository.
+# `git rev-parse --local-env-vars`, set inside hooks, where they name another repository, and
+# what would put files of the user's into ours.
 _LOCAL = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_ATTR_SOURCE",
     "GIT_COMMON_DIR",
     "GIT_CONFIG",
     "GIT_CONFIG_COUNT",
@@ -24,11 +26,13 @@ _LOCAL = (
     "GIT_PREFIX",
     "GIT_REPLACE_REF_BASE",
     "GIT_SHALLOW_FILE",
+    "GIT_TEMPLATE_DIR",
     "GIT_WORK_TREE",
 )
 
 # For repositories of our own: no configuration, a fixed author.
 OURS = {
+    "GIT_ATTR_NOSYSTEM": "1",
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_AUTHOR_NAME": "fastperf",
@@ -69,16 +73,19 @@ def run(
             env={**environment, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", **(env or {})},
         )
     except FileNotFoundError:
+        if not cwd.is_dir():
+            raise NotReadyError(f"The folder {cwd} is gone.") from None
         raise NotReadyError("git is not installed: install it, then try again.") from None
     if done.returncode not in allowed:
         complaint = done.stderr.decode(errors="replace").strip()
-        raise GitError(f"git {arguments[0]} failed: {' '.join(complaint.split())}")
+        name = next(str(word) for word in arguments if not str(word).startswith(("-", "/")))
+        raise GitError(f"git {name} failed: {' '.join(complaint.split()) or 'it says nothing.'}")
     return done.stdout
 
 
 def line(*arguments: str | Path, cwd: Path) -> str:
     """Run git and return the one line that it prints; empty when it fails."""
     try:
-        return run(*arguments, cwd=cwd).decode().strip()
+        return os.fsdecode(run(*arguments, cwd=cwd)).removesuffix("\n")
     except GitError:
         return ""

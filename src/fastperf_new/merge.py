@@ -5,20 +5,29 @@ the user's HEAD, the other a render of what it shall become. The scratch reposit
 borrows the user's objects and leaves theirs untouched.
 """
 
+import ast
 import os
+import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from fastperf_new import adjacent, git
+from fastperf_new import git, neighbours
+from fastperf_new.answers import FILE
 
 # What belongs to the user after `new`: a template that added or removed a migration
 # would leave a database that points at nothing, or two heads.
 USERS_OWN = ("migrations/versions",)
+
+# Files whose lines stand for themselves: each registers or lists one thing.
+WIRING = frozenset(
+    {"app/main.py", "pyproject.toml", ".env.example", ".gitignore", "README.md", "AGENTS.md"}
+    | {"docs/performance.md"}
+)
 
 
 @dataclass(frozen=True)
@@ -43,27 +52,99 @@ class Change:
     new: Entry | None
 
 
+class Scratch:
+    """A bare repository of our own, which nothing of the user's configuration reaches."""
+
+    def __init__(self, folder: Path, project: Path) -> None:
+        self.folder = folder
+        kind = git.line("rev-parse", "--show-object-format", cwd=project) or "sha1"
+        self.run("init", "--bare", "-q", "--template=", f"--object-format={kind}")
+        objects = git.line("rev-parse", "--git-path", "objects", cwd=project)
+        alternates = folder / "objects" / "info" / "alternates"
+        alternates.parent.mkdir(exist_ok=True)
+        alternates.write_bytes(os.fsencode((project / objects).resolve()) + b"\n")
+
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        work: Path | None = None,
+        index: str = "index",
+        allowed: tuple[int, ...] = (0,),
+    ) -> bytes:
+        """Run git in the repository, with `work` as its work tree."""
+        home = {"HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder)}
+        place = ["--git-dir", str(self.folder)]
+        place += ["--work-tree", str(work)] if work else []
+        return git.run(
+            *place,
+            *arguments,
+            cwd=work or self.folder,
+            stdin=stdin,
+            env={**git.OURS, **home, "GIT_INDEX_FILE": str(self.folder / index)},
+            allowed=allowed,
+        )
+
+    def line(self, *arguments: str, stdin: bytes = b"", index: str = "index") -> str:
+        """Run git and return the one line that it prints."""
+        return self.run(*arguments, stdin=stdin, index=index).decode().strip()
+
+    def has(self, tree: str, path: str) -> bool:
+        """Whether a file or folder stands at a path of a tree."""
+        return bool(self.run("ls-tree", "-z", tree, "--", path))
+
+    def tree_of(self, folder: Path) -> str:
+        """Write a folder as a tree, ignored files included."""
+        self.run("add", "--all", "--force", ".", work=folder, index=f"{folder.name}.index")
+        return self.line("write-tree", index=f"{folder.name}.index")
+
+    def commit(self, name: str, tree: str, *parents: str) -> str:
+        """Commit a tree on a branch of its own."""
+        options = [word for parent in parents for word in ("-p", parent)]
+        commit = self.line("commit-tree", tree, *options, "-m", "-")
+        self.run("branch", name, commit)
+        return commit
+
+    def replace(self, tree: str, entries: Mapping[str, Entry | None]) -> str:
+        """Return a tree with some files replaced, or with None removed."""
+        if not entries:
+            return tree
+        self.run("read-tree", tree, index="replaced.index")
+        null = "0" * len(tree)
+        lines = [
+            f"{entry.mode} {entry.oid} 0\t{path}" if entry else f"0 {null}\t{path}"
+            for path, entry in entries.items()
+        ]
+        stdin = b"".join(os.fsencode(line) + b"\0" for line in lines)
+        self.run("update-index", "-z", "--index-info", stdin=stdin, index="replaced.index")
+        return self.line("write-tree", index="replaced.index")
+
+
 @dataclass(frozen=True)
 class Merge:
     """A finished merge; paths are relative to the project's folder.
 
     Attributes:
         changes: what differs from HEAD, conflict markers included.
-        conflicts: the versions (1 base, 2 user's, 3 template's) of each file that git
-            could not merge.
+        conflicts: the versions (1 base, 2 user's, 3 template's) of each file that could
+            not be merged.
         left_deleted: files that the user deleted and the template changed.
     """
 
-    repository: Path
+    scratch: Scratch
     changes: list[Change]
     conflicts: dict[str, dict[int, Entry]]
     left_deleted: list[str]
 
+    def pack(self, oids: str) -> bytes:
+        """Return a pack of contents, one id a line."""
+        return self.scratch.run("pack-objects", "--stdout", "-q", stdin=oids.encode())
+
     def diff(self) -> str:
         """Return the changes as a unified diff."""
-        return git.run(
-            "diff-tree", "-p", "-r", "--find-renames", "ours", "merged", cwd=self.repository
-        ).decode(errors="replace")
+        return self.scratch.run("diff-tree", "-p", "-r", "--find-renames", "head", "merged").decode(
+            errors="replace"
+        )
 
 
 @contextmanager
@@ -83,54 +164,29 @@ def merged(project: Path, old: Path, new: Path, label: str) -> Iterator[Merge]:
         for own in USERS_OWN:
             rmtree(render / own, ignore_errors=True)
     with TemporaryDirectory(prefix="fastperf-") as folder:
-        repository = Path(folder)
-        _init(repository, project)
+        scratch = Scratch(Path(folder), project)
         prefix = git.line("rev-parse", "--show-prefix", cwd=project)
-        ours_tree = git.line("rev-parse", f"HEAD:{prefix}", cwd=project)
+        head = git.line("rev-parse", f"HEAD:{prefix}", cwd=project)
+        base, theirs = scratch.tree_of(old), scratch.tree_of(new)
+        # What the answers file says is for the command to write, not to merge.
+        ours = scratch.replace(head, {FILE: _entry(scratch, base, FILE)})
 
-        base = _commit(repository, _tree(repository, old))
-        ours = _commit(repository, ours_tree, base)
-        theirs = _commit(repository, _tree(repository, new), base)
-        for name, commit in (("ours", ours), ("yours", ours), (label, theirs)):
-            git.run("branch", name, commit, cwd=repository)
-
-        printed = git.run(
-            *("merge-tree", "--write-tree", "--allow-unrelated-histories", "-z", "yours", label),
-            cwd=repository,
-            env=git.OURS,
-            allowed=(0, 1),
-        )
+        scratch.commit("head", head)
+        start = scratch.commit("base", base)
+        scratch.commit("yours", ours, start)
+        scratch.commit(label, theirs, start)
+        printed = scratch.run("merge-tree", "--write-tree", "-z", "yours", label, allowed=(0, 1))
         tree, conflicts = _parse(printed)
-        left_deleted = _keep_deleted(conflicts)
-        settled = dict.fromkeys(left_deleted) | _settle_adjacent(repository, conflicts)
-        tree = _replace(repository, tree, settled)
-        git.run("branch", "merged", _commit(repository, tree), cwd=repository)
-        yield Merge(
-            repository, list(_changes(repository, ours_tree, tree)), conflicts, left_deleted
-        )
+        left_deleted = _keep_deleted(scratch, base, ours, conflicts)
+        settled = _settle_neighbours(scratch, conflicts)
+        tree = scratch.replace(tree, {**dict.fromkeys(left_deleted), **settled})
+        scratch.commit("merged", tree)
+        yield Merge(scratch, list(_changes(scratch, head, tree)), conflicts, left_deleted)
 
 
-def _init(repository: Path, project: Path) -> None:
-    kind = git.line("rev-parse", "--show-object-format", cwd=project) or "sha1"
-    git.run("init", "--bare", "-q", f"--object-format={kind}", ".", cwd=repository, env=git.OURS)
-    objects = git.line("rev-parse", "--git-path", "objects", cwd=project)
-    alternates = repository / "objects" / "info" / "alternates"
-    alternates.parent.mkdir(exist_ok=True)
-    alternates.write_text(f"{(project / objects).resolve()}\n", encoding="utf-8")
-
-
-def _tree(repository: Path, folder: Path) -> str:
-    """Write a folder as a tree, ignored files included."""
-    index = {"GIT_INDEX_FILE": str(repository / f"{folder.name}.index")}
-    work = ("--git-dir", str(repository), "--work-tree", str(folder), "-c", "core.autocrlf=false")
-    git.run(*work, "add", "--all", "--force", ".", cwd=folder, env={**git.OURS, **index})
-    return git.run("write-tree", cwd=repository, env=index).decode().strip()
-
-
-def _commit(repository: Path, tree: str, *parents: str) -> str:
-    options = [word for parent in parents for word in ("-p", parent)]
-    printed = git.run("commit-tree", tree, *options, "-m", "-", cwd=repository, env=git.OURS)
-    return printed.decode().strip()
+def _entry(scratch: Scratch, tree: str, path: str) -> Entry:
+    mode, _, rest = scratch.line("ls-tree", tree, "--", path).split(maxsplit=2)
+    return Entry(mode, rest.split()[0])
 
 
 def _parse(printed: bytes) -> tuple[str, dict[str, dict[int, Entry]]]:
@@ -146,48 +202,51 @@ def _parse(printed: bytes) -> tuple[str, dict[str, dict[int, Entry]]]:
     return tree.decode(), dict(conflicts)
 
 
-def _keep_deleted(conflicts: dict[str, dict[int, Entry]]) -> list[str]:
+def _keep_deleted(
+    scratch: Scratch, base: str, ours: str, conflicts: dict[str, dict[int, Entry]]
+) -> list[str]:
     """Settle in the user's favour: a file that they deleted stays deleted."""
-    deleted = sorted(path for path, stages in conflicts.items() if stages.keys() == {1, 3})
+    deleted = sorted(
+        path
+        for path, stages in conflicts.items()
+        if stages.keys() == {1, 3} and scratch.has(base, path) and not scratch.has(ours, path)
+    )
     for path in deleted:
         del conflicts[path]
     return deleted
 
 
-def _settle_adjacent(
-    repository: Path, conflicts: dict[str, dict[int, Entry]]
-) -> dict[str, Entry | None]:
-    """Settle the conflicts that are only edits on neighbouring lines."""
-    settled: dict[str, Entry | None] = {}
-    for path, stages in list(conflicts.items()):
-        if stages.keys() != {1, 2, 3} or any(not is_file(entry) for entry in stages.values()):
+def _settle_neighbours(
+    scratch: Scratch, conflicts: dict[str, dict[int, Entry]]
+) -> dict[str, Entry]:
+    """Settle the conflicts that are only edits of neighbouring lines that stand for themselves."""
+    settled = {}
+    for path in WIRING & conflicts.keys():
+        stages = conflicts[path]
+        if stages.keys() != {1, 2, 3} or not all(map(is_file, stages.values())):
             continue
-        versions = [git.run("cat-file", "blob", stages[n].oid, cwd=repository) for n in (1, 2, 3)]
-        content = adjacent.merge(*versions)
-        if content is not None:
-            printed = git.run("hash-object", "-w", "--stdin", cwd=repository, stdin=content)
-            settled[path] = Entry(stages[2].mode, printed.decode().strip())
+        versions = [scratch.run("cat-file", "blob", stages[number].oid) for number in (1, 2, 3)]
+        content = neighbours.merge(*versions)
+        if content is not None and _parses(path, content):
+            oid = scratch.line("hash-object", "-w", "--stdin", stdin=content)
+            settled[path] = Entry(stages[2].mode, oid)
             del conflicts[path]
     return settled
 
 
-def _replace(repository: Path, tree: str, entries: dict[str, Entry | None]) -> str:
-    """Return a tree with some files replaced, or with None removed."""
-    if not entries:
-        return tree
-    index = {"GIT_INDEX_FILE": str(repository / "settled.index")}
-    git.run("read-tree", tree, cwd=repository, env=index)
-    null = "0" * len(tree)
-    lines = b"".join(
-        os.fsencode(f"{entry.mode} {entry.oid} 0\t{path}" if entry else f"0 {null}\t{path}") + b"\0"
-        for path, entry in entries.items()
-    )
-    git.run("update-index", "-z", "--index-info", cwd=repository, env=index, stdin=lines)
-    return git.run("write-tree", cwd=repository, env=index).decode().strip()
+def _parses(path: str, content: bytes) -> bool:
+    try:
+        if path.endswith(".py"):
+            ast.parse(content)
+        elif path.endswith(".toml"):
+            tomllib.loads(content.decode())
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
-def _changes(repository: Path, old: str, new: str) -> Iterator[Change]:
-    printed = git.run("diff-tree", "-r", "-z", "--no-renames", old, new, cwd=repository)
+def _changes(scratch: Scratch, old: str, new: str) -> Iterator[Change]:
+    printed = scratch.run("diff-tree", "-r", "-z", "--no-renames", old, new)
     words = iter(printed.split(b"\0")[:-1])
     for header, path in zip(words, words, strict=True):
         old_mode, new_mode, old_oid, new_oid, status = header.decode().removeprefix(":").split()

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -32,7 +33,7 @@ class Created:
 
 
 def check_destination(folder: Path) -> None:
-    """Refuse a destination that holds anything but a fresh `.git`.
+    """Refuse a destination, an absolute path, that holds anything but a fresh `.git`.
 
     Raises:
         NotReadyError: when it does, or cannot be made.
@@ -60,7 +61,8 @@ def new(
         NotReadyError: when the destination is not empty.
         RefusedError: when it cannot be rendered or written; nothing is left behind.
     """
-    check_destination(folder)
+    if with_git:
+        git.run("--version", cwd=Path("/"))
     _render_into(folder, release, answers)
     created = Created(folder)
     own_repository = with_git and _init(folder)
@@ -84,24 +86,25 @@ def _render_into(folder: Path, release: Release, answers: Answers) -> None:
     made = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        beside = Path(mkdtemp(prefix=f".{folder.name[:100]}.", dir=folder.parent))
     except OSError as error:
         raise NotReadyError(f"{folder} cannot be made: {error.strerror}.") from None
     try:
         render(release, answers, beside / "render")
+        check_destination(folder)
         if folder.exists():
             for entry in (beside / "render").iterdir():
                 entry.rename(folder / entry.name)
         else:
             (beside / "render").rename(folder)
-    except BaseException as error:
-        for parent in made:
-            shutil.rmtree(parent, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise RefusedError(f"{folder} cannot be written: {error.strerror}.") from error
-        raise
+    except OSError as error:
+        raise RefusedError(f"{folder} cannot be written: {error.strerror}.") from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
+        if not folder.exists():
+            for parent in made:  # the innermost first; one that is not empty stays
+                with suppress(OSError):
+                    parent.rmdir()
 
 
 def _init(folder: Path) -> bool:
@@ -112,7 +115,7 @@ def _init(folder: Path) -> bool:
     if git.line("rev-parse", "--show-toplevel", cwd=folder):
         if (folder / ".git").exists():
             return not git.line("rev-parse", "--verify", "HEAD", cwd=folder)
-        if not git.line("check-ignore", folder.absolute(), cwd=folder.parent):
+        if not git.line("check-ignore", folder, cwd=folder.parent):
             return False
     git.run("init", "--quiet", "--initial-branch=main", cwd=folder)
     return True
@@ -135,6 +138,7 @@ class Updated:
     """What an update or a change did, or with `dry_run` would do."""
 
     changed: list[str]
+    version: str
     conflicts: list[str]
     left_deleted: list[str]
     new_answers: Answers  # to questions that the project had not been asked
@@ -183,14 +187,19 @@ def check_ready(folder: Path) -> None:
         NotReadyError: when it is not in a repository with a commit, has changes that are
             not committed, or another operation is under way.
     """
-    if applying.unfinished(folder):
+    try:
+        git.run("rev-parse", "--show-toplevel", cwd=folder)
+    except git.GitError as error:
+        if "not a git repository" in str(error):
+            raise NotReadyError(
+                "The project is not in a git repository:"
+                " run git init, git add -A and git commit first."
+            ) from None
+        raise NotReadyError(str(error)) from None
+    if applying.interrupted(folder):
         raise NotReadyError(
             "An update was interrupted here:"
             " finish it with fastperf update --continue or take it back with --abort."
-        )
-    if not git.line("rev-parse", "--show-toplevel", cwd=folder):
-        raise NotReadyError(
-            "The project is not in a git repository: run git init, git add -A and git commit first."
         )
     if not git.line("rev-parse", "--verify", "HEAD", cwd=folder):
         raise NotReadyError("The repository has no commit: commit the project first.")
@@ -257,33 +266,8 @@ def status(folder: Path) -> Status:
         project.version,
         releases.versions()[-1],
         project.answers,
-        applying.unfinished(folder),
+        applying.interrupted(folder),
     )
-
-
-def resume(folder: Path) -> None:
-    """Finish an interrupted update.
-
-    Raises:
-        NotReadyError: when there is none.
-    """
-    _check_interrupted(folder)
-    applying.resume(folder)
-
-
-def abort(folder: Path) -> None:
-    """Take an interrupted update back.
-
-    Raises:
-        NotReadyError: when there is none.
-    """
-    _check_interrupted(folder)
-    applying.undo(folder)
-
-
-def _check_interrupted(folder: Path) -> None:
-    if not applying.unfinished(folder):
-        raise NotReadyError("No update was interrupted here: there is nothing to finish or undo.")
 
 
 def _release_of(project: Project) -> Release:
@@ -292,10 +276,12 @@ def _release_of(project: Project) -> Release:
             "This project was made from a working tree of the template that cannot be"
             " rendered again: make it anew from a release to have updates."
         )
-    if project.version not in releases.versions():
+    known = releases.versions()
+    if project.version not in known:
         raise NotReadyError(
             f"This project was made by release {project.version}, and this fastperf knows"
-            f" releases up to {releases.versions()[-1]}: use a newer one."
+            f" {known[0]} to {known[-1]}: install the newest fastperf-new, or restore"
+            f" {record.FILE} from git."
         )
     return releases.get(project.version)
 
@@ -303,22 +289,27 @@ def _release_of(project: Project) -> Release:
 def _merge(
     project: Project, old: Release, new: Release, changes: Answers, *, dry_run: bool
 ) -> Updated:
-    before = record.accept(project.answers, old.questionnaire)
-    after = record.accept(project.answers, new.questionnaire)
+    before = record.accept(project.answers, old.questionnaire, instead=changes)
+    after = record.accept(project.answers, new.questionnaire, instead=changes)
     if "preset" in changes:
         for question in new.questionnaire:
             if question.follows("preset"):
                 after.pop(question.key, None)
+    try:
+        before = old.questionnaire.complete(before)
+    except WrongInputError as error:
+        raise NotReadyError(f"{record.FILE} is damaged ({error}): restore it from git.") from None
     after = new.questionnaire.complete({**after, **changes})
     with TemporaryDirectory(prefix="fastperf-") as temporary:
         renders = Path(temporary) / "old", Path(temporary) / "new"
-        render(old, old.questionnaire.complete(before), renders[0])
+        render(old, before, renders[0])
         render(new, after, renders[1])
         with merged(project.folder, *renders, label=f"fastperf-{new.version}") as merge:
             if not dry_run:
                 applying.apply(project.folder, merge)
             return Updated(
                 changed=[change.path for change in merge.changes],
+                version=new.version,
                 conflicts=sorted(merge.conflicts),
                 left_deleted=merge.left_deleted,
                 new_answers={

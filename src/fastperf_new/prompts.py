@@ -17,7 +17,7 @@ def ask(questionnaire: Questionnaire, given: Answers) -> Answers:
     answers = dict(given)
     try:
         _ask_all(questionnaire, answers)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, EOFError):
         raise StoppedError("Nothing was made.") from None
     return answers
 

@@ -29,33 +29,41 @@ def summary(answers: Answers, replay: str) -> None:
     typer.echo(f"\nAgain without questions:\n  {replay}\n")
 
 
-def replay(questionnaire: Questionnaire, answers: Answers, folder: Path) -> str:
-    """Return the command that gives these answers, leaving out what is the default."""
-    words = ["fastperf", "new", str(folder), "--yes", "--preset", str(answers["preset"])]
-    default = questionnaire.complete({"name": folder.absolute().name, "preset": answers["preset"]})
+def replay(
+    questionnaire: Questionnaire, answers: Answers, path: Path, folder: Path, flags: Iterable[str]
+) -> str:
+    """Return the command that does this again, leaving out answers that are the default.
+
+    Args:
+        path: the folder as it was typed.
+        folder: the same, absolute.
+    """
+    words = ["fastperf", "new", str(path), "--yes", "--preset", str(answers["preset"])]
+    default = questionnaire.complete({key: answers[key] for key in ("name", "preset")})
+    default["name"] = folder.name
     for key, answer in answers.items():
-        if answer != default.get(key):
+        if answer != default[key]:
             words += ["-d", f"{key}={text_of(answer)}"]
-    return shlex.join(words)
+    return shlex.join([*words, *flags])
 
 
 def created(project: Created, commands: list[str]) -> None:
     """Print what to type next."""
+    typer.secho(f"Created {project.folder}.", fg="green")
     for message in project.warnings:
         warning(message)
-    typer.secho(f"Created {project.folder}.", fg="green")
     typer.echo("Next:")
     for command in commands:
         typer.echo(f"  {command}")
 
 
-def updated(result: Updated, release: str, *, dry_run: bool) -> None:
+def updated(result: Updated, *, dry_run: bool) -> None:
     """Print what an update did, and what is left to the user."""
     if dry_run:
         typer.echo(result.diff, nl=False)
         typer.echo(f"Would change {len(result.changed)} files; nothing was written.")
     else:
-        typer.secho(f"The project is at {release}: {len(result.changed)} files.", fg="green")
+        typer.secho(f"The project is at {result.version}: {len(result.changed)} files.", fg="green")
     for key, answer in result.new_answers.items():
         typer.echo(f"New answer {key}={text_of(answer)}; another: fastperf change {key}=...")
     for key in result.dropped:
@@ -64,9 +72,7 @@ def updated(result: Updated, release: str, *, dry_run: bool) -> None:
         "You deleted these, and the template changed them; they stay deleted:", result.left_deleted
     )
     if result.conflicts:
-        _list(
-            "Both you and the template changed these; look for <<<<<<< in them:", result.conflicts
-        )
+        _list("Both you and the template changed these:", result.conflicts)
     if dry_run:
         return
     typer.echo("Next:")
@@ -78,7 +84,7 @@ def updated(result: Updated, release: str, *, dry_run: bool) -> None:
         typer.echo("  git diff --staged                   # what changed")
     typer.echo('  uv run alembic revision --autogenerate -m "update"   # if a model changed')
     typer.echo("  uv run pytest")
-    typer.echo(f'  git commit -m "Update to fastperf-new {release}"')
+    typer.echo(f'  git commit -m "Update to fastperf-new {result.version}"')
 
 
 def status(state: Status) -> None:

@@ -1,7 +1,8 @@
 """Edits on neighbouring lines, which git calls a conflict and which are none.
 
 A user who adds a router below the line that the template takes away, or an import beside
-one that it adds, has changed other lines than the template did, and both can be had.
+one that it adds, has changed other lines than the template did, and both can be had. Only
+where lines stand for themselves: inside a block of logic, neighbours belong together.
 """
 
 import re
@@ -21,7 +22,7 @@ _CONFLICT = re.compile(
 
 def merge(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
     """Merge three versions of a text; None when they are in conflict for good."""
-    if b"\0" in base + ours + theirs:
+    if b"\0" in base + ours + theirs or not all(t.endswith(b"\n") for t in (base, ours, theirs)):
         return None
     with TemporaryDirectory(prefix="fastperf-") as folder:
         for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
@@ -33,8 +34,9 @@ def merge(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
             env=git.OURS,
             allowed=tuple(range(128)),  # the number of conflicts
         )
+    conflicts = merged.count(b"<" * _SIZE + b" ours")
     settled = [_settle(*found.groups()) for found in _CONFLICT.finditer(merged)]
-    if None in settled:
+    if None in settled or len(settled) < conflicts:
         return None
     parts = iter(settled)
     return _CONFLICT.sub(lambda _: next(parts) or b"", merged)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastperf_new.adjacent import merge
+from fastperf_new.neighbours import merge
 
 BASE = "start\n1\n2\n3\nend\n"
 
@@ -52,6 +52,8 @@ def test_both_are_taken(ours: str, theirs: str, merged: str) -> None:
         (edited(("1\n2\n", "one\ntwo\n")), edited(("2\n3\n", "zwei\ndrei\n"))),
         (edited(("2\n", "\0\n")), edited(("3\n", "drei\n"))),
         ("mine\n", "new\n"),
+        (edited(("end\n", "stop")), edited(("3\n", "drei\n"))),  # no end of the last line
+        (edited(("\n", "\r\n"), ("2", "two")), edited(("\n", "\r\n"), ("2", "zwei"))),
     ],
 )
 def test_a_conflict_stays_one(ours: str, theirs: str) -> None:
