@@ -71,7 +71,13 @@ def apply(project: Path, merge: Merge) -> None:
         except BaseException as error:
             _take_back(project, error)
             raise
-        _clean(project)
+        try:
+            _clean(project)
+        except OSError as error:
+            raise RefusedError(
+                f"The update is in, but not cleaned up after ({error}):"
+                " mend that, then run fastperf update --continue."
+            ) from error
 
 
 def resume(project: Path) -> None:
