@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastperf_new.neighbours import merge
+from fastperf_new.neighbours import is_import, merge
 
 BASE = "start\n1\n2\n3\nend\n"
 
@@ -39,8 +39,8 @@ def edited(*edits: tuple[str, str]) -> str:
     ],
 )
 def test_both_are_taken(ours: str, theirs: str, merged: str) -> None:
-    assert merge(BASE.encode(), ours.encode(), theirs.encode()) == merged.encode()
-    assert merge(BASE.encode(), theirs.encode(), ours.encode()) == merged.encode()
+    assert merge(BASE.encode(), ours.encode(), theirs.encode(), bool) == merged.encode()
+    assert merge(BASE.encode(), theirs.encode(), ours.encode(), bool) == merged.encode()
 
 
 @pytest.mark.parametrize(
@@ -57,21 +57,51 @@ def test_both_are_taken(ours: str, theirs: str, merged: str) -> None:
     ],
 )
 def test_a_conflict_stays_one(ours: str, theirs: str) -> None:
-    assert merge(BASE.encode(), ours.encode(), theirs.encode()) is None
-    assert merge(BASE.encode(), theirs.encode(), ours.encode()) is None
+    assert merge(BASE.encode(), ours.encode(), theirs.encode(), bool) is None
+    assert merge(BASE.encode(), theirs.encode(), ours.encode(), bool) is None
 
 
 def test_lines_that_repeat_are_left_to_the_user() -> None:
     base = "start\nx\nx\nend\n"
     ours, theirs = base.replace("x\nx\n", "one\nx\nmine\n"), base.replace("x\nx\n", "x\ntwo\n")
 
-    assert merge(base.encode(), ours.encode(), theirs.encode()) is None
+    assert merge(base.encode(), ours.encode(), theirs.encode(), bool) is None
 
 
 def test_text_that_looks_like_a_conflict_is_text() -> None:
     base = "<<<<<<< ours\n1\n=======\n2\n>>>>>>> theirs\n"
     ours, theirs = base.replace("1\n", "one\n"), base.replace("=======\n", "=======\nnew\n")
 
-    merged = merge(base.encode(), ours.encode(), theirs.encode())
+    merged = merge(base.encode(), ours.encode(), theirs.encode(), bool)
 
     assert merged == base.replace("1\n=======\n", "one\n=======\nnew\n").encode()
+
+
+def test_lines_of_logic_belong_together() -> None:
+    base = "def pay(order):\n    if order.ok:\n        send(order)\n    return order\n"
+    ours = base.replace("    if order.ok:\n        send(order)\n", "")
+    theirs = base.replace("send(order)\n", "send(order)\n        charge(order)\n")
+
+    assert merge(base.encode(), ours.encode(), theirs.encode(), is_import) is None
+
+
+def test_imports_stand_for_themselves() -> None:
+    base = "from app.a import A\nfrom app.b import B\n\nX = 1\n"
+    ours = base.replace("app.a", "app.mine")
+    theirs = base.replace("import B", "import B, C")
+
+    merged = merge(base.encode(), ours.encode(), theirs.encode(), is_import)
+
+    assert merged == b"from app.mine import A\nfrom app.b import B, C\n\nX = 1\n"
+
+
+@pytest.mark.parametrize("line", ["import a\n", "from a.b import c, d as e  # noqa\n", "\n"])
+def test_what_is_an_import(line: str) -> None:
+    assert is_import(line.encode())
+
+
+@pytest.mark.parametrize(
+    "line", ["from a import (\n", "    c,\n", "import a; run()\n", "from a import \\\n", "x\n"]
+)
+def test_what_is_none(line: str) -> None:
+    assert not is_import(line.encode())

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def cut(checkout: Path, version: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [ROOT / ".venv/bin/python", "scripts/release.py", version],
+        [sys.executable, "scripts/release.py", version],
         cwd=checkout,
         env={
             "PATH": "/usr/bin:/bin",

@@ -9,7 +9,7 @@ import ast
 import os
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -221,12 +221,17 @@ def _settle_neighbours(
 ) -> dict[str, Entry]:
     """Settle the conflicts that are only edits of neighbouring lines that stand for themselves."""
     settled = {}
-    for path in WIRING & conflicts.keys():
-        stages = conflicts[path]
+    for path, stages in list(conflicts.items()):
+        if path in WIRING:
+            stands_alone: Callable[[bytes], bool] = bool  # as any line does
+        elif path.endswith(".py"):
+            stands_alone = neighbours.is_import
+        else:
+            continue
         if stages.keys() != {1, 2, 3} or not all(map(is_file, stages.values())):
             continue
         versions = [scratch.run("cat-file", "blob", stages[number].oid) for number in (1, 2, 3)]
-        content = neighbours.merge(*versions)
+        content = neighbours.merge(*versions, stands_alone)
         if content is not None and _parses(path, content):
             oid = scratch.line("hash-object", "-w", "--stdin", stdin=content)
             settled[path] = Entry(stages[2].mode, oid)

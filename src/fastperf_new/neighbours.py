@@ -6,7 +6,7 @@ where lines stand for themselves: inside a block of logic, neighbours belong tog
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
@@ -19,9 +19,23 @@ _CONFLICT = re.compile(
     rb"<{%d} ours\n(.*?)\|{%d} base\n(.*?)={%d}\n(.*?)>{%d} theirs\n" % ((_SIZE,) * 4), re.DOTALL
 )
 
+_IMPORT = re.compile(rb"((from [\w.]+ )?import [^()\\;\n]+)?\n")
 
-def merge(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
-    """Merge three versions of a text; None when they are in conflict for good."""
+
+def is_import(line: bytes) -> bool:
+    """Whether a line of Python is an import of its own, or empty."""
+    return bool(_IMPORT.fullmatch(line))
+
+
+def merge(
+    base: bytes, ours: bytes, theirs: bytes, stands_alone: Callable[[bytes], bool]
+) -> bytes | None:
+    """Merge three versions of a text; None when they are in conflict for good.
+
+    Args:
+        stands_alone: whether a line means the same whatever stands beside it; conflicts
+            with any other line stay.
+    """
     if b"\0" in base + ours + theirs or not all(t.endswith(b"\n") for t in (base, ours, theirs)):
         return None
     with TemporaryDirectory(prefix="fastperf-") as folder:
@@ -35,15 +49,19 @@ def merge(base: bytes, ours: bytes, theirs: bytes) -> bytes | None:
             allowed=tuple(range(128)),  # the number of conflicts
         )
     conflicts = merged.count(b"<" * _SIZE + b" ours")
-    settled = [_settle(*found.groups()) for found in _CONFLICT.finditer(merged)]
+    settled = [_settle(*found.groups(), stands_alone) for found in _CONFLICT.finditer(merged)]
     if None in settled or len(settled) < conflicts:
         return None
     parts = iter(settled)
     return _CONFLICT.sub(lambda _: next(parts) or b"", merged)
 
 
-def _settle(ours: bytes, base: bytes, theirs: bytes) -> bytes | None:
+def _settle(
+    ours: bytes, base: bytes, theirs: bytes, stands_alone: Callable[[bytes], bool]
+) -> bytes | None:
     """Settle one conflict, or return None."""
+    if not all(map(stands_alone, (ours + base + theirs).splitlines(keepends=True))):
+        return None
     old = base.splitlines(keepends=True)
     if not old or len(set(old)) < len(old):
         return None  # both added at one place, or which line became which is a guess
