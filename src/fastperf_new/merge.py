@@ -230,8 +230,8 @@ def _settle_neighbours(
             continue
         if stages.keys() != {1, 2, 3} or not all(map(is_file, stages.values())):
             continue
-        versions = [scratch.run("cat-file", "blob", stages[number].oid) for number in (1, 2, 3)]
-        content = neighbours.merge(*versions, stands_alone)
+        base, ours, theirs = (scratch.run("cat-file", "blob", stages[n].oid) for n in (1, 2, 3))
+        content = neighbours.merge(base, ours, theirs, stands_alone)
         if content is not None and _parses(path, content):
             oid = scratch.line("hash-object", "-w", "--stdin", stdin=content)
             settled[path] = Entry(stages[2].mode, oid)

@@ -49,7 +49,9 @@ def merge(
             allowed=tuple(range(128)),  # the number of conflicts
         )
     conflicts = merged.count(b"<" * _SIZE + b" ours")
-    settled = [_settle(*found.groups(), stands_alone) for found in _CONFLICT.finditer(merged)]
+    settled = [
+        _settle(found[1], found[2], found[3], stands_alone) for found in _CONFLICT.finditer(merged)
+    ]
     if None in settled or len(settled) < conflicts:
         return None
     parts = iter(settled)
