@@ -6,6 +6,7 @@ from pathlib import Path
 
 import typer
 
+from fastperf_new import releases
 from fastperf_new.project import Created, Status, Updated
 from fastperf_new.questions import Answer, Answers, Questionnaire
 
@@ -76,15 +77,13 @@ def updated(result: Updated, *, dry_run: bool) -> None:
     if dry_run:
         return
     typer.echo("Next:")
+    look = "git diff --staged"
     if result.conflicts:
-        typer.echo(
-            "  git diff                            # resolve what is left, git add each file"
-        )
-    else:
-        typer.echo("  git diff --staged                   # what changed")
-    typer.echo('  uv run alembic revision --autogenerate -m "update"   # if a model changed')
+        look = "git status  # resolve what is unmerged (look for <<<<<<<), then git add it"
+    typer.echo(f"  {look}")
+    typer.echo('  uv run alembic revision --autogenerate -m "update"  # if a model changed')
     typer.echo("  uv run pytest")
-    typer.echo(f'  git commit -m "Update to fastperf-new {result.version}"')
+    typer.echo(f'  git commit -am "Update to fastperf-new {result.version}"')
 
 
 def status(state: Status) -> None:
@@ -94,7 +93,7 @@ def status(state: Status) -> None:
         typer.echo(f"  {key} = {text_of(answer)}")
     if state.unfinished:
         warning("An update was interrupted: fastperf update --continue, or --abort.")
-    elif state.version != state.newest:
+    elif state.version not in (state.newest, releases.DEVELOPMENT):
         typer.echo("Take it in with: fastperf update")
 
 
