@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from fastperf_new import project, releases
 from fastperf_new.answers import FILE
 from fastperf_new.errors import Exit, RefusedError
 from fastperf_new.render import files
-from tests.conftest import Render
+from tests.conftest import ROOT, Render
 from tests.support import FASTPERF, fastperf
 
 QUICK = ("--yes", "--no-install")
@@ -294,6 +295,13 @@ def test_fastperf_new_is_fastperf_new(tmp_path: Path) -> None:
         for words in ([FASTPERF, "new"], [FASTPERF.with_name("fastperf-new")])
     ]
     assert helps[0] == helps[1]
+
+
+def test_the_version_is_the_one_of_the_package(tmp_path: Path) -> None:
+    told = fastperf("--version", cwd=tmp_path).stdout
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert told == f"fastperf-new {project['version']}\n"
 
 
 def test_options_lists_every_question_and_choice(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, NoReturn
@@ -16,12 +17,27 @@ import typer
 from fastperf_new.errors import Exit, RefusedError, WrongInputError
 
 app = typer.Typer(
-    help="New FastAPI services, fast by construction, and updates that keep your code.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"fastperf-new {version('fastperf-new')}")
+        raise typer.Exit
+
+
+@app.callback()
+def fastperf(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """New FastAPI services, fast by construction, and updates that keep your code."""
+
 
 Data = Annotated[
     list[str] | None,
