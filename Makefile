@@ -1,14 +1,16 @@
 # make try      a new project, created and served (PROJECT=folder, PORT=number)
 # make test     all checks and tests
 # make bench    measure what the docs claim
+# make ladder   measure a project over HTTP against others (ROUNDS=number)
 # make format   format and fix what can be fixed
 # make release  cut a release of the template: VERSION=X.Y.Z
 
 PROJECT ?= build/shop
 WORKERS ?= auto
+ROUNDS ?= 7
 BIN := .venv/bin
 
-.PHONY: try test lint bench format release
+.PHONY: try test lint bench ladder format release
 
 try: .venv/installed
 	sh scripts/try.sh "$(PROJECT)"
@@ -20,13 +22,17 @@ lint: .venv/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml template/.github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 bench: .venv/installed-dev
 	rm -rf build/bench
 	$(BIN)/fastperf new build/bench --yes >/dev/null
 	cd build/bench && .venv/bin/python ../../benchmarks/patterns.py
+	$(BIN)/python scripts/bench_postgresql.py
 	$(BIN)/python benchmarks/generator.py
+
+ladder: .venv/installed-dev
+	$(BIN)/python benchmarks/ladder.py --rounds $(ROUNDS)
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix
@@ -43,5 +49,6 @@ $(BIN)/uv:
 	touch $@
 
 .venv/installed-dev: .venv/installed
+	sh scripts/servers.sh
 	$(BIN)/uv pip install --quiet --python .venv --group dev
 	touch $@

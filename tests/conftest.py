@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,16 @@ from fastperf_new import releases
 from fastperf_new.install import find_uv
 from fastperf_new.questions import Answers
 from fastperf_new.render import render
-from tests.support import Environment, Project, clean_environment
+from tests.servers import (
+    PROGRAMS,
+    Server,
+    execute,
+    mariadb,
+    missing,
+    postgresql,
+    url_of,
+)
+from tests.support import DATABASES, Environment, Project, clean_environment
 
 ROOT = Path(__file__).parent.parent
 
@@ -50,17 +61,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
 def environment(shared: Path, rendered: Render) -> Environment:
     """One virtual environment with everything that any rendered project depends on."""
     folder = shared / "environment"
-    project = rendered(preset="standard")
+    projects = [rendered(preset="standard", database=kind) for kind in DATABASES]
     with FileLock(shared / "environment.lock"):
         if not (folder / "complete").exists():
             uv = find_uv()
             subprocess.run([uv, "venv", "-q", "-p", sys.executable, folder], check=True)
-            subprocess.run(
-                [uv, "pip", "install", "-q", "-r", "pyproject.toml", "--group", "dev"],
-                cwd=project,
-                env={**clean_environment(), "VIRTUAL_ENV": str(folder)},
-                check=True,
-            )
+            for project in projects:
+                subprocess.run(
+                    [uv, "pip", "install", "-q", "-r", "pyproject.toml", "--group", "dev"],
+                    cwd=project,
+                    env={**clean_environment(), "VIRTUAL_ENV": str(folder)},
+                    check=True,
+                )
             (folder / "complete").touch()
     return Environment(folder)
 
@@ -80,6 +92,43 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Render:
         return made[key]
 
     return get
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Callable[[str], Server]]:
+    """Give a database server by its kind, started when it is first asked for."""
+    started: dict[str, Server] = {}
+    with ExitStack() as stack:
+
+        def get(kind: str) -> Server:
+            if absent := missing(*PROGRAMS[kind]):
+                pytest.skip(f"{', '.join(absent)} not installed: run scripts/servers.sh as root")
+            if kind not in started:
+                run = {"postgresql": postgresql, "mysql": mariadb}[kind]
+                started[kind] = stack.enter_context(run())
+            return started[kind]
+
+        yield get
+
+
+@pytest.fixture
+def database_url(
+    servers: Callable[[str], Server], tmp_path: Path, request: pytest.FixtureRequest
+) -> Callable[[object], str]:
+    """Make an empty database of a kind, called test, and return its URL."""
+    count = 0
+
+    def make(kind: object) -> str:
+        nonlocal count
+        count += 1
+        if kind == "sqlite":
+            return f"sqlite+aiosqlite:///{tmp_path}/test{count}.db"
+        name = f"test_{zlib.crc32(request.node.nodeid.encode()):x}_{count}"
+        server = servers(str(kind))
+        execute(server, f"CREATE DATABASE {name}")
+        return url_of(server, name)
+
+    return make
 
 
 @pytest.fixture

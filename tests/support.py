@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ import httpx2
 from fastperf_new import releases
 from fastperf_new.answers import FILE
 from fastperf_new.questions import Answer
+
+DATABASES = ("sqlite", "postgresql", "mysql")
 
 FASTPERF = Path(sys.executable).parent / "fastperf"
 
@@ -51,15 +53,18 @@ class Environment:
 
     folder: Path
 
-    def run(self, *words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a program of the environment and require that it succeeds."""
         done = subprocess.run(
             [self.folder / "bin" / words[0], *words[1:]],
             cwd=cwd,
-            env=clean_environment(),
+            env={**clean_environment(), **(env or {})},
             capture_output=True,
             text=True,
             check=False,
+            timeout=300,
         )
         assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
         return done
@@ -117,7 +122,7 @@ class Project:
 
 
 def variants() -> list[dict[str, Answer]]:
-    """Return every preset, and every preset with one answer changed."""
+    """Return every preset, every preset with one answer changed, and some pairs."""
     return list(_variants())
 
 
@@ -133,6 +138,8 @@ def _variants() -> Iterator[dict[str, Answer]]:
             for value in question.values:
                 if (answer := question.parse(value)) != default[question.key]:
                     yield {**base, question.key: answer}
+                    if question.key == "database":  # the example has SQL of its own
+                        yield {**base, question.key: answer, "example": False}
 
 
 def name_of(variant: Mapping[str, Answer]) -> str:
@@ -183,7 +190,8 @@ def serving(
                     time.sleep(0.1)
             yield client
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(server.pid, signal.SIGTERM)
         try:
             server.wait(10)
         except subprocess.TimeoutExpired:

@@ -4,6 +4,8 @@ import os
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import httpx2
@@ -11,10 +13,19 @@ import pytest
 
 from fastperf_new.questions import Answer
 from tests.conftest import Render
+from tests.servers import Server, execute
 from tests.support import Environment, clean_environment, free_port, name_of, serving, variants
 
+Rows = Callable[[str], list[list[str]]]
 
-def use(client: httpx2.Client, database: Path, example: bool) -> None:
+
+def rows_of(file: Path, sql: str) -> list[list[str]]:
+    """Return the rows in a file of SQLite."""
+    with sqlite3.connect(file) as connection:
+        return [[str(value) for value in row] for row in connection.execute(sql)]
+
+
+def use(client: httpx2.Client, rows: Rows, example: bool) -> None:
     """Use a running service as a client would, and look into its database."""
     assert client.get("/health/ready").json() == {"status": "ok"}
     assert client.get("/docs").status_code == 200
@@ -29,17 +40,32 @@ def use(client: httpx2.Client, database: Path, example: bool) -> None:
     first = client.get("/items?limit=1").json()
     second = client.get("/items", params={"limit": 1, "cursor": first["next_cursor"]}).json()
     assert [entry["name"] for entry in first["results"] + second["results"]] == ["milk", "tea"]
-    with sqlite3.connect(database) as connection:
-        rows = connection.execute("SELECT name, quantity FROM items ORDER BY id").fetchall()
-    assert rows == [("tea", 3), ("milk", 0)]
+    found = rows("SELECT name, quantity FROM items ORDER BY id")
+    assert found == [["tea", "3"], ["milk", "0"]]
 
 
 @pytest.mark.parametrize("variant", variants(), ids=name_of)
-def test_it_runs(
-    rendered: Render, environment: Environment, tmp_path: Path, variant: dict[str, Answer]
+def test_it_runs(  # noqa: PLR0917  (fixtures)
+    rendered: Render,
+    environment: Environment,
+    tmp_path: Path,
+    variant: dict[str, Answer],
+    database_url: Callable[[object], str],
+    servers: Callable[[str], Server],
 ) -> None:
     project = shutil.copytree(rendered(**variant), tmp_path / "shop")
-    environment.run("alembic", "upgrade", "head", cwd=project)
+    database = str(variant.get("database", "sqlite"))
+    settings: dict[str, str] = {}
+    rows: Rows = partial(rows_of, project / "data.db")
+    if database != "sqlite":
+        settings["DATABASE_URL"] = database_url(database)
+        name = settings["DATABASE_URL"].rpartition("/")[2]
+
+        def rows(sql: str) -> list[list[str]]:
+            printed = execute(servers(database), sql, name)
+            return [line.split("\t") for line in printed.splitlines()]
+
+    environment.run("alembic", "upgrade", "head", cwd=project, env=settings)
     port = free_port()
     server: list[str | Path] = [
         environment.folder / "bin/uvicorn",
@@ -48,8 +74,9 @@ def test_it_runs(
         str(port),
     ]
 
-    with serving(server, project, port) as client:
-        use(client, project / "data.db", bool(variant.get("example", True)))
+    env = {**clean_environment(), **settings}
+    with serving(server, project, port, env=env) as client:
+        use(client, rows, bool(variant.get("example", True)))
         if variant.get("compression", variant["preset"] == "standard"):
             answer = client.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
             assert answer.headers["content-encoding"] == "gzip"
@@ -75,7 +102,7 @@ def test_it_runs_without_uv(rendered: Render, tmp_path: Path) -> None:
     with serving(
         [project / ".venv/bin/fastapi", "dev", "--port", str(port)], project, port
     ) as client:
-        use(client, project / "data.db", example=True)
+        use(client, partial(rows_of, project / "data.db"), example=True)
 
 
 def test_its_wheel_holds_the_service(

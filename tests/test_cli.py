@@ -350,10 +350,12 @@ def terminal(tmp_path: Path) -> Iterator["pexpect.spawn[str]"]:
     child.close(force=True)
 
 
-def test_three_questions_are_enough(terminal: "pexpect.spawn[str]", tmp_path: Path) -> None:
+def test_four_questions_are_enough(terminal: "pexpect.spawn[str]", tmp_path: Path) -> None:
     terminal.expect("Name of the project")
     terminal.sendline("tea-shop")
     terminal.expect("Where the other answers start from")
+    terminal.send("\r")
+    terminal.expect("Where does the data live")
     terminal.send("\r")
     terminal.expect("Customise the rest")
     terminal.send("\r")
@@ -373,6 +375,8 @@ def test_the_rest_is_asked_on_demand(terminal: "pexpect.spawn[str]", tmp_path: P
     terminal.send("\x15tea\r")
     terminal.expect("Where the other answers start from")
     terminal.send("\x1b[A\r")  # up: standard is the default
+    terminal.expect("Where does the data live")
+    terminal.send("\r")
     terminal.expect("Customise the rest")
     terminal.send("y")
     terminal.expect("What the service does")

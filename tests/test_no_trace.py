@@ -13,6 +13,9 @@ from tests.support import name_of, variants
 
 # For each answer, the words that only it may bring into a project.
 WORDS: dict[tuple[str, Answer], str] = {
+    ("database", "sqlite"): r"sqlite|\bWAL\b|PRAGMA",
+    ("database", "postgresql"): r"postgres|asyncpg|pgbouncer|psql|\bpg_",
+    ("database", "mysql"): r"mysql|mariadb|asyncmy",
     ("example", True): r"(?<!\.)\bitems?\b|ItemRead",
     ("compression", True): r"compress|gzip",
     ("ci", "github"): r"github|workflow|\bCI\b",
@@ -74,7 +77,10 @@ def test_every_declared_dependency_is_used(rendered: Render, variant: dict[str, 
 
     project = rendered(**variant)
     # What is used otherwise than by an import of that name.
-    used_by = {"fastapi-cli": "fastapi dev", "uvicorn": "uvicorn", "aiosqlite": "sqlite+aiosqlite"}
+    used_by = {
+        **{"fastapi-cli": "fastapi dev", "uvicorn": "uvicorn"},
+        **{"aiosqlite": "sqlite+aiosqlite", "asyncmy": "mysql+asyncmy"},
+    }
     declared = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
     everything = "\n".join(
         text for path, text in texts(project).items() if path != "pyproject.toml"

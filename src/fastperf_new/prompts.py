@@ -1,11 +1,11 @@
-"""Asking at a terminal: name, preset, and only on demand the rest."""
+"""Asking at a terminal: name, preset, database, and only on demand the rest."""
 
 import questionary
 
 from fastperf_new.errors import StoppedError
 from fastperf_new.questions import Answer, Answers, Question, Questionnaire
 
-FIRST = ("name", "preset")
+FIRST = ("name", "preset", "database")
 
 
 def ask(questionnaire: Questionnaire, given: Answers) -> Answers:
@@ -24,7 +24,7 @@ def ask(questionnaire: Questionnaire, given: Answers) -> Answers:
 
 def _ask_all(questionnaire: Questionnaire, answers: Answers) -> None:
     for key in FIRST:
-        if key not in answers:
+        if key in questionnaire and key not in answers:  # an older release may not ask it
             answers[key] = _ask(questionnaire[key], answers)
     rest = [question for question in questionnaire if question.key not in answers]
     if rest and questionary.confirm("Customise the rest?", default=False).unsafe_ask():

@@ -41,7 +41,6 @@ class Compression:
             await self.app(scope, receive, send)
             return
 
-        accepted = accepts_gzip(", ".join(Headers(scope=scope).getlist("accept-encoding")))
         start: Message | None = None
 
         async def send_compressed(message: Message) -> None:
@@ -54,7 +53,8 @@ class Compression:
                 if message["type"] == "http.response.body" and not message.get("more_body"):
                     headers = MutableHeaders(scope=held)
                     headers.add_vary_header("Accept-Encoding")
-                    if accepted:
+                    accepted = Headers(scope=scope).getlist("accept-encoding")
+                    if accepts_gzip(", ".join(accepted)):
                         body = await self._compress(message["body"], headers)
                         message = {**message, "body": body}
                 await send(held)
@@ -63,11 +63,13 @@ class Compression:
         await self.app(scope, receive, send_compressed)
 
     def _is_worth_it(self, start: Message, scope: Scope) -> bool:
+        # A stream does not know its length, and its headers must not wait for its body.
+        length = next((value for name, value in start["headers"] if name == b"content-length"), 0)
+        if int(length) < self.settings.minimum_size:
+            return False
         headers = Headers(scope=start)
         return (
-            # A stream does not know its length, and its headers must not wait for its body.
-            int(headers.get("content-length", 0)) >= self.settings.minimum_size
-            and scope["method"] != "HEAD"
+            scope["method"] != "HEAD"
             and start["status"] not in (206, 304)
             and "content-encoding" not in headers
             and "no-transform" not in headers.get("cache-control", "")

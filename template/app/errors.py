@@ -2,15 +2,12 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from sqlite3 import SQLITE_BUSY
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 
 
@@ -32,8 +29,10 @@ class ProblemError(HTTPException):
         detail: one sentence for the client; it is sent as it is.
     """
 
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(status, detail)
+    def __init__(
+        self, status: int, detail: str, *, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, detail, headers)
 
 
 class ProblemResponse(JSONResponse):
@@ -72,6 +71,16 @@ PROBLEM_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+def problem_for(error: HTTPException) -> Response:
+    """Return the answer that an exception stands for."""
+    if error.status_code in (204, 304):  # these have no body
+        return Response(status_code=error.status_code, headers=error.headers)
+    if isinstance(error.detail, str):
+        return ProblemResponse(error.status_code, error.detail, headers=error.headers)
+    errors = error.detail if isinstance(error.detail, list) else [error.detail]
+    return ProblemResponse(error.status_code, errors=errors, headers=error.headers)
+
+
 def add_problem_details(app: FastAPI) -> None:
     """Answer every error of `app` with problem details.
 
@@ -81,21 +90,7 @@ def add_problem_details(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def on_http_exception(_: Request, error: HTTPException) -> Response:
-        if error.status_code in (204, 304):  # these have no body
-            return Response(status_code=error.status_code, headers=error.headers)
-        if isinstance(error.detail, str):
-            return ProblemResponse(error.status_code, error.detail, headers=error.headers)
-        errors = error.detail if isinstance(error.detail, list) else [error.detail]
-        return ProblemResponse(error.status_code, errors=errors, headers=error.headers)
-
-    @app.exception_handler(PoolTimeoutError)
-    @app.exception_handler(OperationalError)
-    async def on_busy_database(_: Request, error: SQLAlchemyError) -> ProblemResponse:
-        locked = getattr(getattr(error, "orig", None), "sqlite_errorcode", None) == SQLITE_BUSY
-        if isinstance(error, OperationalError) and not locked:
-            raise error
-        # Not the request is wrong: the same one may pass in a moment.
-        return ProblemResponse(503, "The service is busy.", headers={"Retry-After": "1"})
+        return problem_for(error)
 
     @app.exception_handler(RequestValidationError)
     async def on_validation_error(_: Request, error: RequestValidationError) -> ProblemResponse:

@@ -1,7 +1,8 @@
-"""Keyset pagination: a page starts after the last row of the one before, at any depth.
+"""Pages of a list: by cursor, or where a list stays small by number.
 
-A list is ordered by a unique key, newest first, say `(created_at, id)`. The cursor is
-the key of the last row a client has seen, so rows inserted meanwhile move nothing.
+A list by cursor is ordered by a unique key, newest first, say `(created_at, id)`. The
+cursor is the key of the last row that a client has seen. So a page costs the same at any
+depth, and rows inserted meanwhile move nothing.
 """
 
 from base64 import b64decode, urlsafe_b64encode
@@ -10,6 +11,8 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
 from pydantic import BaseModel, Field, TypeAdapter
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, tuple_
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.errors import ProblemError
 
@@ -35,6 +38,58 @@ class Page(BaseModel, Generic[Entry]):
 
     results: list[Entry]
     next_cursor: str | None
+
+
+class NumberedPage(BaseModel, Generic[Entry]):
+    """One page of a list, by its number."""
+
+    results: list[Entry]
+    page: int
+    has_next: bool
+
+
+class NumberedPageParams(BaseModel):
+    """What a client may ask of a list with numbered pages.
+
+    The database reads and drops all rows before the page, hence the bound.
+    """
+
+    page: int = Field(default=1, ge=1, le=1000, description="Number of the page.")
+    size: int = Field(default=20, ge=1, le=100, description="Rows on a page.")
+
+    @property
+    def offset(self) -> int:
+        """How many rows come before the page."""
+        return (self.page - 1) * self.size
+
+    def of(self, rows: Sequence[Entry]) -> NumberedPage[Entry]:
+        """Return the page with `size + 1` fetched rows."""
+        has_next = len(rows) > self.size
+        return NumberedPage(results=[*rows[: self.size]], page=self.page, has_next=has_next)
+
+
+NumberedPageQuery = Annotated[NumberedPageParams, Query()]
+
+
+def limit_to(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Return the statement with a parameter `limit`."""
+    return statement.limit(bindparam("limit", type_=Integer))
+
+
+def offset_by(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Return the statement with a parameter `offset`."""
+    return statement.offset(bindparam("offset", type_=Integer))
+
+
+def after(*columns: InstrumentedAttribute[Any]) -> ColumnElement[bool]:
+    """Return the condition for rows after a key, in descending order.
+
+    The key's parameters have the names of the columns. A row-value comparison walks the
+    index where the equivalent OR cannot; the comparison of the first column by itself is
+    for databases that take no more than that for the part of the index to read.
+    """
+    key = [bindparam(column.key, type_=column.type) for column in columns]
+    return and_(columns[0] <= key[0], tuple_(*columns) < tuple_(*key))
 
 
 class Cursor(Generic[Key]):
@@ -66,8 +121,8 @@ class Cursor(Generic[Key]):
             ) from None
 
     def split(
-        self, rows: Sequence[Row], limit: int, key: Callable[[Row], Key]
-    ) -> tuple[Sequence[Row], str | None]:
+        self, rows: list[Row], limit: int, key: Callable[[Row], Key]
+    ) -> tuple[list[Row], str | None]:
         """Split `limit + 1` fetched rows into a page and the cursor of the next one."""
         if len(rows) <= limit:
             return rows, None

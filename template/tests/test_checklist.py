@@ -30,5 +30,6 @@ def test_every_line_names_a_test_that_exists() -> None:
     for line in lines:
         named = re.search(r"`(tests/[^`:]+)::([^`]+)`", line)
         assert named, f"no test in: {line}"
+        assert not re.search(r"@\w+@|TODO|TBD", line), f"no figure yet in: {line}"
         path, test = named.groups()
         assert test in names_in(PROJECT / path), f"{path} has no {test}"

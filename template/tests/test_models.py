@@ -27,6 +27,12 @@ def complaints(metadata: MetaData) -> Iterator[str]:
                 yield f"the index on {table.name}.{index[0].name} is there already"
 
 
+def test_relationships_are_loaded_on_purpose_or_not_at_all() -> None:
+    for mapper in Base.registry.mappers:
+        for relationship in mapper.relationships:
+            assert relationship.lazy == "raise", relationship
+
+
 def test_the_models_are_fit() -> None:
     assert list(complaints(Base.metadata)) == []
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import Field
 
 from app.errors import ProblemError
-from app.pagination import Cursor
+from app.pagination import Cursor, NumberedPageParams
 
 CURSOR: Cursor[tuple[str, int]] = Cursor(tuple[str, Annotated[int, Field(ge=1, le=1000)]])
 
@@ -47,3 +47,14 @@ def test_another_content_is_refused(content: bytes) -> None:
 def test_what_is_not_base64_is_refused(cursor: str) -> None:
     with pytest.raises(ProblemError):
         CURSOR.decode(cursor)
+
+
+@pytest.mark.parametrize(("rows", "has_next"), [(0, False), (2, False), (3, True)])
+def test_a_numbered_page_knows_whether_there_is_another(rows: int, has_next: bool) -> None:
+    params = NumberedPageParams(page=3, size=2)
+
+    page = params.of(list(range(rows)))
+
+    assert params.offset == 4
+    assert page.results == list(range(rows))[:2]
+    assert (page.page, page.has_next) == (3, has_next)

@@ -4,14 +4,36 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import Path
-from pydantic import MISSING, BaseModel, ConfigDict, Field
+from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field
 
-# The range of SQLite's INTEGER: a larger number would fail in the driver.
+# The range of a 64-bit key: a larger number would fail in the driver.
 MAX_ID = 2**63 - 1
 
 ItemId = Annotated[int, Path(ge=1, le=MAX_ID)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+OwnerId = Annotated[int, Field(ge=1, le=MAX_ID)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Quantity = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
+TagName = Annotated[str, Field(max_length=50, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+TagNames = Annotated[
+    list[TagName], Field(max_length=20), AfterValidator(lambda tags: sorted({*tags}))
+]
+
+
+class OwnerCreate(BaseModel):
+    """A new owner."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name
+
+
+class OwnerRead(BaseModel):
+    """An owner as clients see it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: int
+    name: str
 
 
 class ItemCreate(BaseModel):
@@ -21,6 +43,8 @@ class ItemCreate(BaseModel):
 
     name: Name
     quantity: Quantity = 0
+    owner_id: OwnerId | None = None
+    tags: TagNames = []
 
 
 class ItemUpdate(BaseModel):
@@ -30,14 +54,38 @@ class ItemUpdate(BaseModel):
 
     name: Name | MISSING = MISSING
     quantity: Quantity | MISSING = MISSING
+    tags: TagNames | MISSING = MISSING
 
 
 class ItemRead(BaseModel):
     """An item as clients see it."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     id: int
     name: str
     quantity: int
+    owner: OwnerRead | None
+    tags: list[str]
     created_at: datetime
+
+
+class OwnerStats(BaseModel):
+    """What an owner has."""
+
+    owner: str
+    quantity: int
+
+
+class TagStats(BaseModel):
+    """How many items have a tag."""
+
+    tag: str
+    items: int
+
+
+class ItemStats(BaseModel):
+    """All items in a few numbers."""
+
+    items: int
+    quantity: int
+    owners: list[OwnerStats]
+    tags: list[TagStats]

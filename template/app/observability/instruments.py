@@ -6,14 +6,13 @@ nine times the cost (docs/performance.md).
 
 import logging
 import re
+from random import getrandbits
 from time import perf_counter
-from uuid import uuid4
 
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import ProblemResponse
-from app.observability.logs import request_id
+from app.observability.logs import RequestRecord, request_id
 
 logger = logging.getLogger("app.request")
 
@@ -37,8 +36,7 @@ class Instruments:
             return
 
         started = perf_counter()
-        given = Headers(scope=scope).get("x-request-id", "")
-        current = given if _ACCEPTED_ID.fullmatch(given) else uuid4().hex
+        current = _id_of(scope)
         token = request_id.set(current)
         status = 0
 
@@ -46,9 +44,11 @@ class Instruments:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = current
-                headers["x-process-time"] = f"{perf_counter() - started:.6f}"
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    (b"x-request-id", current.encode()),
+                    (b"x-process-time", b"%.6f" % (perf_counter() - started)),
+                ]
             await send(message)
 
         try:
@@ -59,13 +59,21 @@ class Instruments:
                 raise  # too late for an answer: the server has to cut the connection
             await ProblemResponse(500)(scope, receive, send_with_headers)
         finally:
-            logger.info(
-                "request",
-                extra={
+            if logger.isEnabledFor(logging.INFO):
+                fields = {
                     "method": scope["method"],
                     "path": scope["path"],  # without the query, which may hold secrets
                     "status": status,
                     "duration_ms": round((perf_counter() - started) * 1000, 3),
-                },
-            )
+                }
+                logger.handle(RequestRecord(logger.name, "request", fields))
             request_id.reset(token)
+
+
+def _id_of(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given: str = value.decode("latin-1")
+            if _ACCEPTED_ID.fullmatch(given):
+                return given
+    return f"{getrandbits(128):032x}"

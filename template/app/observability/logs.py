@@ -1,16 +1,49 @@
 """Structured logs: one JSON object a line, each with the id of its request."""
 
+import asyncio
 import json
 import logging
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from time import time
+from typing import TextIO
+
+from pydantic_core import to_json
 
 from app.settings import Settings
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
+BATCH_SECONDS = 0.1
+MAX_BATCH = 100  # lines
+
 # What every record has: the rest came with `extra=`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+
+
+class RequestRecord(logging.LogRecord):
+    """The record of a request: `logger.info(message, extra=fields)` at a third of the cost.
+
+    It does not look for the line of code that logs, and keeps the fields together.
+    """
+
+    def __init__(self, name: str, message: str, fields: dict[str, object]) -> None:
+        self.__dict__.update(_TEMPLATE)
+        self.name = name
+        self.msg = message
+        self.created = time()
+        self.request_id = request_id.get()
+        self.fields = fields
+
+
+_TEMPLATE = vars(logging.LogRecord("", logging.INFO, "", 0, "", None, None))
+
+
+def _extra(record: logging.LogRecord) -> dict[str, object]:
+    if isinstance(record, RequestRecord):
+        return record.fields
+    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
 
 
 class JSONFormatter(logging.Formatter):
@@ -22,12 +55,15 @@ class JSONFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            "request_id": request_id.get(),
+            "request_id": getattr(record, "request_id", None) or request_id.get(),
+            **_extra(record),
         }
-        entry |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, default=str, ensure_ascii=False)
+        try:
+            return to_json(entry, fallback=str).decode()
+        except ValueError:  # half a surrogate pair, which has no UTF-8
+            return json.dumps(entry, default=str)
 
 
 class TextFormatter(logging.Formatter):
@@ -35,19 +71,58 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
-        extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        extra["request_id"] = request_id.get()
+        extra = {**_extra(record), "request_id": request_id.get()}
         # repr: what a client sent must not begin a line of its own.
         return " ".join([line, *(f"{key}={value!r}" for key, value in extra.items() if value)])
 
 
+class BatchHandler(logging.StreamHandler[TextIO]):
+    """Writes requests' lines together, ten times a second: formatted one after the other
+    they cost a third, and one write.
+
+    Any other record is written at once, after those that came before it. A process that
+    is killed loses the lines of a tenth of a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a request's record for a moment, write any other."""
+        self._records.append(record)
+        if not isinstance(record, RequestRecord) or len(self._records) >= MAX_BATCH:
+            self.flush()
+        elif len(self._records) == 1:
+            asyncio.get_running_loop().call_later(BATCH_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what was kept."""
+        with self.lock:  # type: ignore[union-attr]
+            records, self._records = self._records, []
+            lines = []
+            for record in records:
+                try:
+                    lines.append(self.format(record) + "\n")
+                except Exception:
+                    self.handleError(record)
+            with suppress(OSError, ValueError):  # a full disk must not fail a request
+                self.stream.write("".join(lines))
+                self.stream.flush()
+
+
 def configure_logging(settings: Settings) -> None:
     """Send all logs from now on, the server's own included, to standard error in one format."""
-    handler = logging.StreamHandler()
+    handler: logging.Handler
     if settings.log_format == "json":
+        handler = BatchHandler()
         handler.setFormatter(JSONFormatter())
     else:
+        handler = logging.StreamHandler()
         handler.setFormatter(TextFormatter("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
+    # Nobody reads these, and they take a third of the time of a line:
+    # https://docs.python.org/3/howto/logging.html#optimization
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.basicConfig(handlers=[handler], level=settings.log_level, force=True)
     for name in ("uvicorn", "uvicorn.error"):
         server = logging.getLogger(name)

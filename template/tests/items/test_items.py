@@ -1,42 +1,75 @@
 """The endpoints of the example, over HTTP."""
 
+import asyncio
+import json
 from base64 import urlsafe_b64encode
 
 import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from httpx2 import AsyncClient
 
 Entry = dict[str, object]
 
 
-async def create(client: AsyncClient, name: str, quantity: int = 0) -> Entry:
-    response = await client.post("/items", json={"name": name, "quantity": quantity})
+async def create(client: AsyncClient, name: str, **more: object) -> Entry:
+    response = await client.post("/items", json={"name": name, **more})
     assert response.status_code == 201
     created: Entry = response.json()
     return created
 
 
 async def test_an_item_can_be_created_and_read(client: AsyncClient) -> None:
-    response = await client.post("/items", json={"name": "tea 🍵", "quantity": 3})
+    owner = (await client.post("/owners", json={"name": "Ann"})).json()
+    new = {
+        "name": "tea 🍵",
+        "quantity": 3,
+        "owner_id": owner["id"],
+        "tags": ["hot", "green", "hot"],
+    }
+
+    response = await client.post("/items", json=new)
 
     assert response.status_code == 201
     item = response.json()
-    assert item.keys() == {"id", "name", "quantity", "created_at"}
+    assert item.keys() == {"id", "name", "quantity", "owner", "tags", "created_at"}
     assert (item["name"], item["quantity"]) == ("tea 🍵", 3)
+    assert item["owner"] == {"id": owner["id"], "name": "Ann"}
+    assert item["tags"] == ["green", "hot"]
     assert (await client.get(response.headers["location"])).json() == item
+    assert (await client.get("/items")).json()["results"] == [item]
+
+
+async def test_an_item_needs_no_owner_but_a_real_one(client: AsyncClient) -> None:
+    assert (await create(client, "tea"))["owner"] is None
+
+    response = await client.post("/items", json={"name": "tea", "owner_id": 7})
+
+    assert response.status_code == 422
+    assert response.json()["detail"] == "There is no owner 7."
 
 
 async def test_a_patch_changes_what_was_sent_and_nothing_else(client: AsyncClient) -> None:
-    item = await create(client, "tea", 3)
+    item = await create(client, "tea", quantity=3, tags=["hot", "green"])
     path = f"/items/{item['id']}"
 
-    response = await client.patch(path, json={"quantity": 5})
+    changes: list[Entry] = [
+        {"quantity": 5},
+        {"tags": ["hot", "red"]},
+        {"tags": []},
+        {"name": "milk"},
+        {},
+    ]
+    for change in changes:
+        response = await client.patch(path, json=change)
 
-    assert response.json() == item | {"quantity": 5}
-    assert (await client.get(path)).json() == item | {"quantity": 5}
+        item |= change
+        assert response.json() == item
+        assert (await client.get(path)).json() == item
 
 
 async def test_a_deleted_item_is_gone(client: AsyncClient) -> None:
-    path = f"/items/{(await create(client, 'tea'))['id']}"
+    path = f"/items/{(await create(client, 'tea', tags=['hot']))['id']}"
 
     assert (await client.delete(path)).status_code == 204
     assert (await client.get(path)).status_code == 404
@@ -54,6 +87,11 @@ async def test_a_deleted_item_is_gone(client: AsyncClient) -> None:
         {"name": "a", "quantity": -1},
         {"name": "a", "quantity": True},
         {"name": "a", "quantty": 1},
+        {"name": "a\x00"},
+        {"name": "a", "owner_id": 2**63},
+        {"name": "a", "tags": ["No Good"]},
+        {"name": "a", "tags": [""]},
+        {"name": "a", "tags": ["a"] * 21},
     ],
 )
 async def test_an_invalid_item_is_refused(client: AsyncClient, body: Entry) -> None:
@@ -112,3 +150,79 @@ class TestList:
         response = await client.get("/items", params={"cursor": cursor})
 
         assert response.status_code == 422
+
+
+@pytest.mark.parametrize("rows", [1, 50])
+async def test_a_list_takes_as_many_queries_for_any_number_of_rows(
+    client: AsyncClient, count_queries: list[str], rows: int
+) -> None:
+    for _ in range(rows):
+        await create(client, "tea", tags=["hot"])
+    count_queries.clear()
+
+    assert len((await client.get("/items?limit=100")).json()["results"]) == rows
+
+    assert len(count_queries) == 2
+
+
+async def test_an_export_has_every_item(client: AsyncClient) -> None:
+    items = [await create(client, f"item {number}", tags=["hot"]) for number in range(3)]
+
+    response = await client.get("/items.jsonl")
+
+    assert [json.loads(line) for line in response.text.splitlines()] == items
+
+
+async def test_the_stats_are_those_of_the_items(client: AsyncClient) -> None:
+    owner = (await client.post("/owners", json={"name": "Ann"})).json()
+    await create(client, "tea", quantity=3, owner_id=owner["id"], tags=["hot"])
+    await create(client, "milk", quantity=2)
+
+    assert (await client.get("/item-stats")).json() == {
+        "items": 2,
+        "quantity": 5,
+        "owners": [{"owner": "Ann", "quantity": 3}],
+        "tags": [{"tag": "hot", "items": 1}],
+    }
+
+
+class TestOwners:
+    async def test_pages_have_numbers(self, client: AsyncClient) -> None:
+        for name in ("Cid", "Ann", "Bob"):
+            assert (await client.post("/owners", json={"name": name})).status_code == 201
+
+        first = (await client.get("/owners?size=2")).json()
+        second = (await client.get("/owners?size=2&page=2")).json()
+
+        assert [owner["name"] for owner in first["results"]] == ["Ann", "Bob"]
+        assert [owner["name"] for owner in second["results"]] == ["Cid"]
+        assert (first["has_next"], second["has_next"]) == (True, False)
+
+    @pytest.mark.parametrize("query", ["page=0", "page=1001", "size=0", "size=101", "page=x"])
+    async def test_pages_are_bounded(self, client: AsyncClient, query: str) -> None:
+        assert (await client.get(f"/owners?{query}")).status_code == 422
+
+
+async def test_a_hot_route_is_the_route(app: FastAPI) -> None:
+    served = {
+        context.path: context.endpoint
+        for context in iter_route_contexts(app.routes)
+        if "GET" in (context.methods or ())
+    }
+    routes = [more.kwargs.get("routes") for more in app.user_middleware]
+    (hot,) = [found for found in routes if isinstance(found, dict)]
+
+    assert hot
+    for path, endpoint in hot.items():
+        assert served[path] is endpoint
+
+
+async def test_changes_at_once_are_one_after_the_other(client: AsyncClient) -> None:
+    path = f"/items/{(await create(client, 'tea'))['id']}"
+
+    responses = await asyncio.gather(
+        *(client.patch(path, json={"tags": ["hot", f"tag-{n % 3}"]}) for n in range(12))
+    )
+
+    assert {response.status_code for response in responses} == {200}
+    assert (await client.get(path)).json()["tags"] in [["hot", f"tag-{n}"] for n in range(3)]

@@ -1,13 +1,25 @@
 """The format of the logs."""
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterator
 
 import pytest
 
-from app.observability.logs import configure_logging, request_id
+from app.observability.logs import (
+    BATCH_SECONDS,
+    MAX_BATCH,
+    RequestRecord,
+    configure_logging,
+    request_id,
+)
 from app.settings import Settings
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings()
 
 
 @pytest.fixture(autouse=True)
@@ -73,3 +85,62 @@ def test_the_server_logs_no_requests_of_its_own(settings: Settings) -> None:
 
     assert not logging.getLogger("uvicorn.access").isEnabledFor(logging.INFO)
     assert logging.getLogger("uvicorn.error").propagate
+
+
+async def test_requests_are_written_together_and_before_what_comes_after_them(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(settings)
+    logger = logging.getLogger("shop")
+
+    logger.handle(RequestRecord("shop", "request", {"path": "/1"}))
+    logger.handle(RequestRecord("shop", "request", {"path": "/2"}))
+    assert capsys.readouterr().err == ""  # not yet
+    logger.warning("sold out")
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["message"] for line in lines] == ["request", "request", "sold out"]
+    assert [line.get("path") for line in lines] == ["/1", "/2", None]
+
+
+async def test_requests_do_not_wait_for_long(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(settings)
+
+    logging.getLogger("shop").handle(RequestRecord("shop", "request", {"path": "/\ud800"}))
+    await asyncio.sleep(2 * BATCH_SECONDS)
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["path"] == "/\ud800"  # even what is no UTF-8
+
+
+async def test_many_requests_do_not_wait_at_all(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(settings)
+
+    for _ in range(MAX_BATCH):
+        logging.getLogger("shop").handle(RequestRecord("shop", "request", {}))
+
+    assert len(capsys.readouterr().err.splitlines()) == MAX_BATCH
+
+
+def test_a_request_has_the_attributes_of_any_record() -> None:
+    record = RequestRecord("shop", "request", {})
+
+    assert vars(logging.makeLogRecord({})).keys() <= vars(record).keys()
+
+
+async def test_a_record_that_cannot_be_formatted_takes_nothing_with_it(
+    settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    configure_logging(settings)
+    logger = logging.getLogger("shop")
+
+    logger.handle(RequestRecord("shop", "request", {"path": "/1"}))
+    logger.warning("%d left", "none")
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["path"] == "/1"

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Install what the tests and benchmarks run besides Python: databases, pgbouncer and wrk.
+# Only as root on Debian or Ubuntu; elsewhere tests that lack something are skipped, and say so.
+set -eu
+
+missing=""
+for found in "initdb:postgresql" "mariadbd:mariadb-server" "pgbouncer:pgbouncer" "wrk:wrk"; do
+    program=${found%%:*}
+    if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null &&
+        ! ls /usr/lib/postgresql/*/bin/"$program" >/dev/null 2>&1; then
+        missing="$missing ${found#*:}"
+    fi
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "note: without$missing some tests are skipped; as root this script installs them." >&2
+    exit 0
+fi
+apt-get update -qq
+# A private server is started where one is needed: Debian's own need not be made or run.
+mkdir -p /etc/postgresql-common
+[ -e /etc/postgresql-common/createcluster.conf ] ||
+    echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null

@@ -1,0 +1,212 @@
+"""The read road on asyncpg itself: no SQLAlchemy between a request and the driver.
+
+A statement is compiled once; its bind and result types keep SQLAlchemy's meaning.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from time import monotonic, perf_counter
+from typing import Any
+
+import asyncpg
+from sqlalchemy import make_url
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
+from sqlalchemy.exc import MultipleResultsFound
+
+from app.database.gate import Gate, UnavailableError
+from app.database.reads import Query, Row
+from app.database.recorder import Recorder
+
+DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
+
+# Seconds after which an idle connection is not trusted: below what proxies and firewalls allow.
+MAX_IDLE = 240.0
+CLOSE_TIMEOUT = 5.0  # seconds
+
+# What says that the database cannot answer now: it is not there, going, coming, full,
+# has cancelled the statement, or could not run it beside others.
+UNAVAILABLE = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+)
+
+Process = Callable[[Any], Any] | None
+
+
+def connect_options(url: str) -> dict[str, Any]:
+    """Return the arguments of `asyncpg.connect` that SQLAlchemy makes of a URL."""
+    _, options = DIALECT.create_connect_args(make_url(url))  # type: ignore[no-untyped-call]
+    for name in ("prepared_statement_cache_size", "prepared_statement_name_func"):
+        options.pop(name, None)  # SQLAlchemy's own
+    return dict(options)
+
+
+class Compiled:
+    """A query as asyncpg takes it.
+
+    Raises:
+        ValueError: when the SQL would depend on the parameters' values.
+    """
+
+    def __init__(self, query: Query) -> None:
+        compiled = query.statement.compile(dialect=DIALECT)
+        if compiled.post_compile_params:
+            raise ValueError("IN cannot be compiled ahead: use any_of")
+        names = compiled.positiontup or []
+        self.sql = str(compiled)
+        self.described = False
+        self._columns = list(query.statement.selected_columns)
+        self._binds: list[tuple[str, Process]] = [
+            (name, compiled.binds[name].type.dialect_impl(DIALECT).bind_processor(DIALECT))
+            for name in names
+        ]
+        self._defaults = {
+            name: bind.effective_value
+            for name, bind in compiled.binds.items()
+            if name in names and not bind.required
+        }
+        self._results: dict[str, Callable[[Any], Any]] = {}
+
+    def arguments(self, parameters: dict[str, Any]) -> list[Any]:
+        """Return the values for the statement's `$1`, `$2`, ..."""
+        if self._defaults:
+            parameters = self._defaults | parameters
+        return [
+            parameters[name] if process is None else process(parameters[name])
+            for name, process in self._binds
+        ]
+
+    async def describe(self, connection: asyncpg.Connection) -> None:
+        """Learn the types that the server returns; asyncpg keeps the prepared statement."""
+        statement = await connection.prepare(self.sql)
+        for column, attribute in zip(self._columns, statement.get_attributes(), strict=True):
+            implementation = column.type.dialect_impl(DIALECT)
+            process = implementation.result_processor(DIALECT, attribute.type.oid)
+            if process is not None:
+                self._results[attribute.name] = process
+        self.described = True
+
+    def rows(self, records: list[asyncpg.Record]) -> list[Row]:
+        """Return the rows as SQLAlchemy would give them."""
+        rows = [dict(record) for record in records]
+        for name, process in self._results.items():
+            for row in rows:
+                row[name] = process(row[name])
+        return rows
+
+
+class AsyncpgReads:
+    """Runs queries on connections of its own, opened when they are needed.
+
+    asyncpg's pool would double the CPU of a short read: a task, a proxy and a reset each
+    time. Here a connection whose statement went well waits on a stack for the next one,
+    and any other is closed.
+
+    Args:
+        connect: opens a connection.
+        gate: how many connections there may be.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Coroutine[Any, Any, asyncpg.Connection]],
+        gate: Gate,
+        recorder: Recorder,
+    ) -> None:
+        self.gate = gate
+        self._connect = connect
+        self._recorder = recorder
+        self._compiled: dict[Query, Compiled] = {}
+        self._idle: list[tuple[asyncpg.Connection, float]] = []  # and since when
+        self._closing: set[asyncio.Task[Any]] = set()
+
+    async def one(self, query: Query, **parameters: Any) -> Row | None:
+        """Return the only row, None when there is none."""
+        rows = await self.all(query, **parameters)
+        if len(rows) > 1:
+            raise MultipleResultsFound("A query for one row gave several.")
+        return rows[0] if rows else None
+
+    async def all(self, query: Query, **parameters: Any) -> list[Row]:
+        """Return all rows."""
+        compiled = self._compiled.get(query)
+        if compiled is None:
+            compiled = self._compiled[query] = Compiled(query)
+        arguments = compiled.arguments(parameters)
+        if not self.gate.enter_now():
+            await self.gate.enter()
+        started = perf_counter()
+        connection = None
+        clean = False
+        try:
+            connection = self._take() or await self._open()
+            if not compiled.described:
+                await compiled.describe(connection)
+            records = await connection.fetch(compiled.sql, *arguments)
+            clean = True
+        except UNAVAILABLE as error:
+            raise UnavailableError from error
+        except asyncpg.PostgresError:
+            clean = True  # the server has refused the statement, and is ready for the next one
+            raise
+        finally:
+            if connection is not None:
+                self._give_back(connection, clean=clean)
+            self.gate.leave()
+            self._recorder.record(compiled.sql, perf_counter() - started)
+        return compiled.rows(records)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for connection, _ in self._idle:
+            self._discard(connection)
+        self._idle.clear()
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def _take(self) -> asyncpg.Connection | None:
+        while self._idle:
+            connection, since = self._idle.pop()
+            if not connection.is_closed() and monotonic() - since < MAX_IDLE:
+                return connection
+            self._discard(connection)
+        return None
+
+    async def _open(self) -> asyncpg.Connection:
+        opening: asyncio.Task[asyncpg.Connection] = asyncio.create_task(self._connect())
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            self._closing.add(opening)
+            # Half-way it cannot be given up cleanly: it is opened, and closed again.
+            opening.add_done_callback(self._discard_opened)
+            raise
+
+    def _discard_opened(self, opening: asyncio.Task[asyncpg.Connection]) -> None:
+        self._closing.discard(opening)
+        if not opening.cancelled() and opening.exception() is None:
+            self._discard(opening.result())
+
+    def _give_back(self, connection: asyncpg.Connection, *, clean: bool) -> None:
+        # A read can only be in a transaction through a function that it calls.
+        if clean and not connection.is_closed() and not connection.is_in_transaction():
+            self._idle.append((connection, monotonic()))
+        else:
+            self._discard(connection)
+
+    def _discard(self, connection: asyncpg.Connection) -> None:
+        # In the background: a statement that was cancelled is first cancelled on the server.
+        task = asyncio.create_task(_close(connection))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+
+async def _close(connection: asyncpg.Connection) -> None:
+    try:
+        await connection.close(timeout=CLOSE_TIMEOUT)
+    except (*UNAVAILABLE, asyncpg.PostgresError, TimeoutError):
+        connection.terminate()

@@ -1,0 +1,42 @@
+"""The read road on an engine of SQLAlchemy."""
+
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError, MultipleResultsFound
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.database.gate import Gate, UnavailableError
+from app.database.reads import Query, Row
+from app.database.writes import Judge
+
+
+class CoreReads:
+    """Runs queries on an AUTOCOMMIT engine: neither BEGIN nor ROLLBACK is sent.
+
+    Args:
+        gate: as large as the engine's pool.
+        is_unavailable: whether an error says that the database cannot answer now.
+    """
+
+    def __init__(self, engine: AsyncEngine, gate: Gate, is_unavailable: Judge) -> None:
+        self.engine = engine
+        self.gate = gate
+        self._is_unavailable = is_unavailable
+
+    async def one(self, query: Query, **parameters: Any) -> Row | None:
+        """Return the only row, None when there is none."""
+        rows = await self.all(query, **parameters)
+        if len(rows) > 1:
+            raise MultipleResultsFound("A query for one row gave several.")
+        return rows[0] if rows else None
+
+    async def all(self, query: Query, **parameters: Any) -> list[Row]:
+        """Return all rows."""
+        try:
+            async with self.gate, self.engine.connect() as connection:
+                result = await connection.execute(query.statement, parameters)
+                return [row._asdict() for row in result]
+        except DBAPIError as error:
+            if self._is_unavailable(error):
+                raise UnavailableError from error
+            raise

@@ -1,0 +1,216 @@
+"""PostgreSQL: writes through SQLAlchemy, reads on asyncpg itself."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from json import loads
+from typing import Any, Literal
+
+import asyncpg
+from alembic.autogenerate.api import AutogenContext
+from pydantic import field_validator
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    any_,
+    bindparam,
+    func,
+    make_url,
+    select,
+)
+from sqlalchemy import column as named_column
+from sqlalchemy import table as named_table
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeDecorator
+
+from app.database.asyncpg_reads import UNAVAILABLE, AsyncpgReads, connect_options
+from app.database.budget import ServerSettings, check_budget
+from app.database.connections import check_after_idling, tell_unavailable
+from app.database.gate import Gate, UnavailableError
+from app.database.reads import Query
+from app.database.recorder import Recorder
+from app.database.replica import ReplicatedDatabase
+from app.database.writes import WriteRoad
+
+ID = BigInteger  # the type of primary keys
+
+# The names of all tables, in a column `name`.
+TABLES = Query(
+    select(named_column("tablename").label("name"))
+    .select_from(named_table("pg_tables"))
+    .where(named_column("schemaname") == func.current_schema())
+)
+
+# What the server leaves to this user, in all and for this database; -1 is no limit.
+_LIMITS = """
+    SELECT current_setting('max_connections')::int
+         - current_setting('superuser_reserved_connections')::int
+         - coalesce(current_setting('reserved_connections', true), '0')::int,
+           rolconnlimit,
+           datconnlimit
+      FROM pg_roles, pg_database
+     WHERE rolname = current_user AND datname = current_database()
+"""
+
+
+class DatabaseSettings(ServerSettings):
+    """Where the server is, and what it may be asked for."""
+
+    url: str = "postgresql+asyncpg://app:app@127.0.0.1:5432/app"
+    # Behind pgbouncer in transaction mode: no prepared statement outlives its transaction,
+    # and the limits are pgbouncer's own. Give its role default_transaction_read_only, or
+    # READ_DATABASE_URL a role that cannot write: pgbouncer does not pass the setting on.
+    pgbouncer: bool = False
+
+    @field_validator("url", "read_url")
+    @classmethod
+    def _names_the_driver(cls, url: str | None) -> str | None:
+        try:
+            ok = url is None or make_url(url).drivername == "postgresql+asyncpg"
+        except ArgumentError:
+            ok = False
+        if not ok:
+            raise ValueError("must begin with postgresql+asyncpg://")
+        return url
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware datetime; it comes back in UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a datetime without a time zone cannot be stored")
+        return value
+
+
+def any_of(column: InstrumentedAttribute[Any] | Column[Any], name: str) -> ColumnElement[bool]:
+    """Return the condition that `column` is one of the values of the parameter `name`, a list."""
+    return column == any_(bindparam(name, type_=ARRAY(column.type)))
+
+
+def create_write_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
+    """Create the engine for transactions."""
+    options: dict[str, Any] = {"timeout": settings.timeout}
+    if settings.pgbouncer:
+        # Unnamed: the next statement replaces it, so none is left on the server.
+        options |= {
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "prepared_statement_name_func": lambda: "",
+        }
+    engine = create_async_engine(
+        url,
+        pool_size=settings.write_pool,
+        max_overflow=0,
+        pool_timeout=settings.timeout,
+        connect_args=options,
+    )
+    check_after_idling(engine)
+    tell_unavailable(engine, *UNAVAILABLE)
+    return engine
+
+
+def create_reads(url: str, settings: DatabaseSettings, recorder: Recorder) -> AsyncpgReads:
+    """Create the read road to a server; it connects when it is used."""
+    options = connect_options(url) | {"timeout": settings.timeout}
+    if settings.pgbouncer:
+        options |= {"statement_cache_size": 0}
+    else:
+        options |= {
+            "server_settings": {"default_transaction_read_only": "on"},
+            "max_cached_statement_lifetime": 0,  # prepared once for each connection
+        }
+
+    async def connect() -> asyncpg.Connection:
+        connection = await asyncpg.connect(**options)
+        await _take_json_as_text(connection)
+        return connection
+
+    gate = Gate(settings.read_pool, queue=settings.queue, timeout=settings.timeout)
+    return AsyncpgReads(connect, gate, recorder)
+
+
+async def _take_json_as_text(connection: asyncpg.Connection) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=loads)
+
+
+def is_unavailable(error: DBAPIError) -> bool:
+    """Tell whether the connection broke, or what was asked for may pass in a moment."""
+    return error.connection_invalidated or isinstance(
+        getattr(error.orig, "__cause__", None), UNAVAILABLE
+    )
+
+
+async def connection_limit(url: str) -> int:
+    """Return how many connections the server allows this user.
+
+    Raises:
+        UnavailableError: when it does not answer.
+    """
+    try:
+        connection = await asyncpg.connect(**connect_options(url) | {"timeout": 5})
+    except UNAVAILABLE as error:
+        raise UnavailableError from error
+    try:
+        limits: list[int] = await connection.fetchrow(_LIMITS)
+        return min(limit for limit in limits if limit >= 0)
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedDatabase]:
+    """Open all roads for as long as the service runs.
+
+    Raises:
+        BudgetError: when the server allows fewer connections than the service may open.
+    """
+    if not settings.pgbouncer:
+        await check_budget(settings, connection_limit)
+    recorder = Recorder(settings.slow)
+    engine = create_write_engine(settings.url, settings)
+    recorder.watch(engine)
+    gate = Gate(settings.write_pool, queue=settings.queue, timeout=settings.timeout)
+    reads = replica = create_reads(settings.url, settings, recorder)
+    if settings.read_url is not None:
+        replica = create_reads(settings.read_url, settings, recorder)
+    try:
+        yield ReplicatedDatabase(WriteRoad(engine, gate, is_unavailable), reads, recorder, replica)
+    finally:
+        await reads.close()
+        if replica is not reads:
+            await replica.close()
+        await engine.dispose()
+
+
+def _render_type(kind: str, value: Any, autogenerate: AutogenContext) -> str | Literal[False]:
+    """Keep migrations free of the service's own code, which they must outlive."""
+    if kind == "type" and isinstance(value, UTCDateTime):
+        return "sa.DateTime(timezone=True)"
+    return False
+
+
+MIGRATION_OPTIONS: dict[str, Any] = {"render_item": _render_type}
+
+
+@asynccontextmanager
+async def connect_for_migrations(url: str) -> AsyncIterator[AsyncConnection]:
+    """Open a connection that migrations may change the tables on."""
+    engine = create_async_engine(url, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            yield connection
+            await connection.commit()
+    finally:
+        await engine.dispose()

@@ -1,0 +1,58 @@
+"""One recorder hears of every statement, on whichever road it is sent."""
+
+import logging
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, ExceptionContext
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+logger = logging.getLogger(__name__)
+
+# Called with a statement's SQL and the seconds that it took.
+Listener = Callable[[str, float], None]
+
+
+class Recorder:
+    """Logs statements that are slow, and passes every one on to `listeners`.
+
+    Statements are told without their parameters, which may be secrets.
+
+    Args:
+        slow: from how many seconds on a statement is slow.
+    """
+
+    def __init__(self, slow: float) -> None:
+        self.listeners: list[Listener] = []
+        self._slow = slow
+
+    def record(self, statement: str, seconds: float) -> None:
+        """Take note of a statement that has ended, well or not, after `seconds`."""
+        if seconds >= self._slow:
+            logger.warning(
+                "slow statement",
+                extra={"statement": statement, "duration_ms": round(seconds * 1000, 3)},
+            )
+        for listener in self.listeners:
+            listener(statement, seconds)
+
+    def watch(self, engine: AsyncEngine) -> None:
+        """Record the statements of an engine from now on."""
+
+        @event.listens_for(engine.sync_engine, "before_cursor_execute")
+        def begin(connection: Connection, cursor: Any, sql: str, *more: Any) -> None:
+            _, context, _ = more
+            context.started = perf_counter()
+
+        @event.listens_for(engine.sync_engine, "after_cursor_execute")
+        def end(connection: Connection, cursor: Any, sql: str, *more: Any) -> None:
+            _, context, _ = more
+            self.record(sql, perf_counter() - context.started)
+
+        @event.listens_for(engine.sync_engine, "handle_error")
+        def fail(failure: ExceptionContext) -> None:
+            started = getattr(failure.execution_context, "started", None)
+            if failure.statement is not None and started is not None:
+                self.record(failure.statement, perf_counter() - started)

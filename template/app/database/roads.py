@@ -1,0 +1,40 @@
+"""The two roads as routes take them: `WriteSession` and `Reads`."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from app.database.reads import ReadRoad
+from app.database.recorder import Recorder
+from app.database.writes import WriteRoad
+
+
+@dataclass(frozen=True)
+class Database:
+    """The roads to the data, and who hears of all statements."""
+
+    writes: WriteRoad
+    reads: ReadRoad
+    recorder: Recorder
+
+
+async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
+    """Give a write session that commits when the route returns and rolls back when it raises."""
+    database: Database = request.state.database
+    async with database.writes.session() as session:
+        yield session
+
+
+async def get_reads(request: Request) -> ReadRoad:
+    """Give the read road."""
+    database: Database = request.state.database
+    return database.reads
+
+
+# scope="function" ends the dependency before the response is sent: a commit that fails
+# becomes an error for the client instead of a success that never happened.
+WriteSession = Annotated[AsyncSession, Depends(get_session, scope="function")]
+Reads = Annotated[ReadRoad, Depends(get_reads)]

@@ -1,0 +1,18 @@
+"""What any database needs to know."""
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class PoolSettings(BaseSettings):
+    """The pools and what a request may wait for them."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_prefix="DATABASE_", extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    read_pool: int = Field(default=10, ge=1)  # connections of the read road
+    # Seconds to wait for a connection, whether for one that is free or for a new one.
+    timeout: float = Field(default=5.0, gt=0, allow_inf_nan=False)
+    queue: int = Field(default=500, ge=0)  # requests that may wait on each road
+    slow: float = Field(default=1.0, ge=0)  # seconds from which a statement is logged as slow

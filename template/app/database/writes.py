@@ -1,0 +1,65 @@
+"""The write road: one ORM session a request, which commits before the answer is sent."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from app.database.gate import Gate, UnavailableError
+
+# Tells whether an error says that the database cannot answer now.
+Judge = Callable[[DBAPIError], bool]
+
+
+@dataclass
+class _Writing:
+    """Whether the request, or a task that it started, is inside a write session."""
+
+    now: bool = True
+
+
+_writing: ContextVar[_Writing | None] = ContextVar("writing", default=None)
+
+
+class WriteRoad:
+    """Gives write sessions.
+
+    Args:
+        engine: with a pool of its own.
+        gate: as large as that pool.
+        is_unavailable: whether an error says that the database cannot answer now.
+    """
+
+    def __init__(self, engine: AsyncEngine, gate: Gate, is_unavailable: Judge) -> None:
+        self.engine = engine
+        self.gate = gate
+        self._is_unavailable = is_unavailable
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False, close_resets_only=False)
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """Give a session that commits at the end, or rolls back when that is an exception.
+
+        Raises:
+            UnavailableError: when the database cannot take it now; nothing was written,
+                unless the connection broke during the commit itself.
+            RuntimeError: when one is open already: holding a connection while waiting for
+                a second one is how a pool dead-locks.
+        """
+        writing = _writing.get()
+        if writing is not None and writing.now:
+            raise RuntimeError("a write session is open already: pass it on")
+        writing = _Writing()
+        try:
+            async with self.gate, self._sessions() as session, session.begin():
+                _writing.set(writing)
+                yield session
+        except DBAPIError as error:
+            if self._is_unavailable(error):
+                raise UnavailableError from error
+            raise
+        finally:
+            writing.now = False

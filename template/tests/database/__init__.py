@@ -1,0 +1,1 @@
+"""Tests of the two roads to the data."""

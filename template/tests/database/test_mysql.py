@@ -1,0 +1,160 @@
+"""What is particular to MySQL and MariaDB."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from pydantic import ValidationError
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    bindparam,
+    event,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from app.database import Database, DatabaseSettings, Query, UnavailableError, WriteSession
+from app.database.core_reads import CoreReads
+from tests.database.scratch import existing
+
+counters = Table("counters", MetaData(), Column("value", Integer))
+VALUE = Query(select(counters.c.value))
+ID = Query(select(func.connection_id().label("id")))
+SLEEP = Query(select(func.sleep(bindparam("seconds")).label("slept")))
+
+
+@pytest.fixture(autouse=True)
+async def _counters(database: Database) -> AsyncIterator[None]:
+    async with existing(database, counters):
+        async with database.writes.session() as session:
+            await session.execute(insert(counters).values(value=0))
+        yield
+
+
+@pytest.fixture
+def reads(database: Database) -> CoreReads:
+    assert isinstance(database.reads, CoreReads)
+    return database.reads
+
+
+async def kill(database: Database, connection_id: int) -> None:
+    async with database.writes.session() as session:
+        await session.execute(text(f"KILL CONNECTION {connection_id}"))
+
+
+async def questions(database: Database) -> int:
+    """Return how many statements the server has been sent on the write road's connection."""
+    async with database.writes.session() as session:
+        status = await session.execute(text("SHOW SESSION STATUS LIKE 'Questions'"))
+        return int(status.one()[1])
+
+
+async def test_a_read_is_one_round_trip(reads: CoreReads) -> None:
+    status = text("SHOW SESSION STATUS LIKE 'Questions'")
+    async with reads.engine.connect() as connection:
+        before = int((await connection.execute(status)).one()[1])
+    await reads.one(VALUE)
+    await reads.one(VALUE)
+    async with reads.engine.connect() as connection:
+        after = int((await connection.execute(status)).one()[1])
+
+    assert after - before == 3  # the two reads and the question; no BEGIN, ROLLBACK or ping
+
+
+async def test_a_write_begins_and_commits_and_nothing_else(database: Database) -> None:
+    first = await questions(database)
+
+    second = await questions(database)
+
+    assert (
+        second - first <= 3
+    )  # COMMIT (or ROLLBACK), BEGIN where the driver sends one, the question
+
+
+async def test_the_read_road_cannot_write(reads: CoreReads) -> None:
+    async with reads.engine.connect() as connection:
+        with pytest.raises(DBAPIError, match="READ ONLY"):
+            await connection.execute(update(counters).values(value=7))
+
+
+async def test_a_broken_connection_is_unavailable_and_then_replaced(
+    reads: CoreReads, database: Database
+) -> None:
+    before = await reads.one(ID)
+    assert before
+    sleeping = asyncio.create_task(reads.one(SLEEP, seconds=30))
+    await asyncio.sleep(0.2)
+
+    await kill(database, before["id"])
+
+    with pytest.raises(UnavailableError):
+        await sleeping
+    after = await reads.one(ID)
+    assert after
+    assert after != before
+
+
+@pytest.mark.parametrize("road", ["reads", "writes"])
+async def test_a_connection_that_broke_while_idle_is_replaced(
+    database: Database, reads: CoreReads, monkeypatch: pytest.MonkeyPatch, road: str
+) -> None:
+    async def connection_id() -> int:
+        if road == "reads":
+            row = await reads.one(ID)
+            assert row
+            return int(row["id"])
+        async with database.writes.session() as session:
+            return int((await session.execute(ID.statement)).scalar_one())
+
+    before = await connection_id()
+    other = reads.engine if road == "writes" else database.writes.engine
+    async with other.connect() as connection:
+        await connection.execute(text(f"KILL CONNECTION {before}"))
+    monkeypatch.setattr("app.database.connections.IDLE", 0.0)
+
+    assert await connection_id() != before
+
+
+@pytest.fixture
+def app(app: FastAPI) -> FastAPI:
+    @app.post("/set/{value}")
+    async def set_value(value: int, session: WriteSession) -> None:
+        await session.execute(update(counters).values(value=value))
+
+    return app
+
+
+async def test_a_commit_that_the_connection_does_not_outlive_is_an_error(
+    client: AsyncClient, database: Database, state: dict[str, Database], reads: CoreReads
+) -> None:
+    @event.listens_for(state["database"].writes.engine.sync_engine, "commit")
+    def break_off(connection: Connection) -> None:
+        own = connection.exec_driver_sql("SELECT connection_id()").scalar_one()
+        with pytest.raises(DBAPIError):
+            connection.exec_driver_sql(f"KILL CONNECTION {own}")
+
+    response = await client.post("/set/7")
+
+    assert response.status_code in (500, 503)
+    assert await reads.one(VALUE) == {"value": 0}
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "READ_DATABASE_URL"])
+@pytest.mark.parametrize("url", ["mysql://app@localhost/app", "mysql+pymysql://app@localhost/app"])
+async def test_another_kind_of_url_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    monkeypatch.setenv(name, url)
+
+    with pytest.raises(ValidationError, match=r"mysql\+asyncmy://"):
+        DatabaseSettings()

@@ -1,0 +1,250 @@
+"""What is particular to PostgreSQL: reads on asyncpg itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from pydantic import ValidationError
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    Integer,
+    MetaData,
+    Table,
+    bindparam,
+    column,
+    func,
+    insert,
+    select,
+    table,
+    text,
+    update,
+)
+
+from app.database import (
+    Database,
+    DatabaseSettings,
+    Query,
+    UnavailableError,
+    WriteSession,
+    asyncpg_reads,
+)
+from app.database.asyncpg_reads import AsyncpgReads
+from tests.database.scratch import existing
+
+metadata = MetaData()
+counters = Table("counters", metadata, Column("value", Integer), Column("list", ARRAY(Integer)))
+VALUE = Query(select(counters.c.value))
+PID = Query(select(func.pg_backend_pid().label("pid")))
+SLEEP = Query(select(func.pg_sleep(bindparam("seconds")).label("slept")))
+MINE = Query(
+    select(column("pid"), column("state"))
+    .select_from(table("pg_stat_activity"))
+    .where(column("query").contains("pg_sleep"), column("pid") != func.pg_backend_pid())
+)
+
+
+@pytest.fixture(autouse=True)
+async def _counters(database: Database) -> AsyncIterator[None]:
+    async with existing(database, counters):
+        async with database.writes.session() as session:
+            await session.execute(insert(counters).values(value=0, list=[1, 2]))
+        yield
+
+
+@pytest.fixture
+def reads(database: Database) -> AsyncpgReads:
+    assert isinstance(database.reads, AsyncpgReads)
+    return database.reads
+
+
+class Trips:
+    """Counts what is sent to the server."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[str] = []
+        protocol: Any = asyncpg.protocol.Protocol
+
+        class Counting(protocol):  # type: ignore[misc]
+            async def prepare(self, *arguments: Any, **more: Any) -> Any:
+                trips.calls.append("prepare")
+                return await super().prepare(*arguments, **more)
+
+            async def query(self, *arguments: Any, **more: Any) -> Any:
+                trips.calls.append("query")
+                return await super().query(*arguments, **more)
+
+            async def bind_execute(self, *arguments: Any, **more: Any) -> Any:
+                trips.calls.append("execute")
+                return await super().bind_execute(*arguments, **more)
+
+        trips = self
+        monkeypatch.setattr(asyncpg.protocol, "Protocol", Counting)
+
+
+class TestRoundTrips:
+    @pytest.fixture(autouse=True)
+    def trips(self, monkeypatch: pytest.MonkeyPatch) -> Trips:
+        return Trips(monkeypatch)
+
+    async def test_a_read_is_one_round_trip(self, reads: AsyncpgReads, trips: Trips) -> None:
+        await reads.one(VALUE)  # opens the connection and prepares the statement
+        trips.calls.clear()
+
+        await reads.one(VALUE)
+
+        assert trips.calls == ["execute"]  # no BEGIN, no ROLLBACK, no RESET, no ping
+
+    async def test_a_write_begins_and_commits_and_nothing_else(
+        self, database: Database, trips: Trips
+    ) -> None:
+        async def write() -> None:
+            async with database.writes.session() as session:
+                await session.execute(update(counters).values(value=7))
+
+        await database.writes.engine.dispose()  # its connections are older than the counter
+        await write()
+        trips.calls.clear()
+
+        await write()
+
+        assert trips.calls == ["query", "execute", "query"]
+
+
+async def test_the_read_road_cannot_write(reads: AsyncpgReads) -> None:
+    written = update(counters).values(value=7).returning(counters.c.value).cte("written")
+
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        await reads.all(Query(select(written.c.value)))
+
+
+async def test_an_array_comes_back_as_a_list(reads: AsyncpgReads) -> None:
+    assert await reads.one(Query(select(counters.c.list))) == {"list": [1, 2]}
+
+
+async def test_in_is_refused_where_it_cannot_be_compiled_ahead() -> None:
+    with pytest.raises(ValueError, match="any_of"):
+        asyncpg_reads.Compiled(Query(select(counters.c.value).where(counters.c.value.in_([1, 2]))))
+
+
+async def test_a_read_that_timed_out_is_cancelled_on_the_server(reads: AsyncpgReads) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await reads.one(SLEEP, seconds=30)
+
+    async with asyncio.timeout(5):
+        while [row for row in await reads.all(MINE) if row["state"] == "active"]:
+            continue
+        assert await reads.one(VALUE) == {"value": 0}
+
+
+async def test_a_broken_connection_is_replaced(reads: AsyncpgReads, database: Database) -> None:
+    before = await reads.one(PID)
+    assert before
+    async with database.writes.session() as session:
+        await session.execute(text(f"SELECT pg_terminate_backend({before['pid']})"))
+    await asyncio.sleep(0.1)  # the end of the connection arrives
+
+    after = await reads.one(PID)
+
+    assert after
+    assert after != before
+
+
+async def test_a_connection_that_breaks_during_a_read_is_unavailable(
+    reads: AsyncpgReads, database: Database
+) -> None:
+    sleeping = asyncio.create_task(reads.one(SLEEP, seconds=30))
+    await asyncio.sleep(0.2)
+    async with database.writes.session() as session:
+        await session.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
+            )
+        )
+
+    with pytest.raises(UnavailableError):
+        await sleeping
+    assert await reads.one(VALUE) == {"value": 0}
+
+
+async def test_an_idle_connection_is_not_trusted_for_ever(
+    reads: AsyncpgReads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await reads.one(PID)
+    assert await reads.one(PID) == before
+    monkeypatch.setattr(asyncpg_reads, "MAX_IDLE", 0.0)
+
+    assert await reads.one(PID) != before
+
+
+async def test_a_transaction_in_a_read_does_not_reach_the_next_one(reads: AsyncpgReads) -> None:
+    before = await reads.one(PID)
+    connection = reads._idle[-1][0]
+    await connection.execute("BEGIN")
+    try:
+        await reads.one(VALUE)  # uses it, and does not put it back
+
+        assert await reads.one(PID) != before
+    finally:
+        await connection.close()
+
+
+async def test_a_write_connection_that_broke_while_idle_is_replaced(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = select(func.pg_backend_pid())
+    async with database.writes.session() as session:
+        before = (await session.execute(pid)).scalar_one()
+    assert isinstance(database.reads, AsyncpgReads)
+    connection = await database.reads._connect()
+    await connection.execute(f"SELECT pg_terminate_backend({before})")
+    await connection.close()
+    monkeypatch.setattr("app.database.connections.IDLE", 0.0)
+
+    async with database.writes.session() as session:
+        assert (await session.execute(pid)).scalar_one() != before
+
+
+@pytest.fixture
+def app(app: FastAPI) -> FastAPI:
+    @app.post("/orphans")
+    async def create_orphan(session: WriteSession) -> None:
+        # A deferred constraint is checked by the commit, after the route has returned.
+        await session.execute(text("CREATE TABLE parents (id int PRIMARY KEY)"))
+        await session.execute(
+            text(
+                "CREATE TABLE orphans (parent_id int REFERENCES parents DEFERRABLE INITIALLY DEFERRED)"
+            )
+        )
+        await session.execute(text("INSERT INTO orphans VALUES (1)"))
+
+    return app
+
+
+async def test_a_commit_that_the_database_refuses_is_an_error(
+    client: AsyncClient, reads: AsyncpgReads
+) -> None:
+    response = await client.post("/orphans")
+
+    assert response.status_code == 500
+    orphans = Query(select(func.to_regclass("orphans").label("oid")))
+    assert await reads.one(orphans) == {"oid": None}
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "READ_DATABASE_URL"])
+@pytest.mark.parametrize(
+    "url", ["postgresql://app@localhost/app", "postgresql+other://localhost/app", ""]
+)
+async def test_another_kind_of_url_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, url: str
+) -> None:
+    monkeypatch.setenv(name, url)
+
+    with pytest.raises(ValidationError, match=r"postgresql\+asyncpg://"):
+        DatabaseSettings()

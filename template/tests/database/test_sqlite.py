@@ -1,0 +1,214 @@
+"""What is particular to SQLite: one lock to write, none to read."""
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from pydantic import ValidationError
+from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text, update
+from sqlalchemy.exc import OperationalError, StatementError
+
+from app.database import (
+    Database,
+    DatabaseSettings,
+    Query,
+    UTCDateTime,
+    WriteSession,
+    open_database,
+)
+from app.database.core_reads import CoreReads
+
+counters = Table("counters", MetaData(), Column("value", Integer, nullable=False))
+VALUE = Query(select(counters.c.value))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A database of its own."""
+    file = tmp_path / "counters.db"
+    with sqlite3.connect(file) as connection:
+        connection.execute("CREATE TABLE counters (value INTEGER NOT NULL)")
+        connection.execute("INSERT INTO counters VALUES (0)")
+    return file
+
+
+@pytest.fixture
+def settings(file: Path) -> DatabaseSettings:
+    return DatabaseSettings(url=f"sqlite+aiosqlite:///{file}")
+
+
+@pytest.fixture
+def tables() -> None:
+    return None
+
+
+async def value_of(database: Database) -> object:
+    row = await database.reads.one(VALUE)
+    return row and row["value"]
+
+
+async def test_increments_of_another_process_are_kept_too(
+    database: Database, settings: DatabaseSettings
+) -> None:
+    async def increment(writer: Database) -> None:
+        async with writer.writes.session() as session:
+            value = (await session.execute(select(counters.c.value))).scalar_one()
+            await asyncio.sleep(0.001)
+            await session.execute(update(counters).values(value=value + 1))
+
+    async with open_database(settings) as other:
+        await asyncio.gather(*(increment(writer) for writer in [database, other] * 15))
+
+    assert await value_of(database) == 30
+
+
+async def test_readers_and_the_writer_do_not_wait_for_each_other(
+    database: Database, file: Path
+) -> None:
+    await value_of(database)  # the first connection sets the file to WAL
+    with sqlite3.connect(file, isolation_level=None) as reader:
+        reader.execute("BEGIN")  # a long read: it sees one state until it ends
+        assert reader.execute("SELECT value FROM counters").fetchone() == (0,)
+
+        async with asyncio.timeout(2), database.writes.session() as session:
+            await session.execute(update(counters).values(value=7))
+            assert await value_of(database) == 0  # not committed yet
+
+        assert await value_of(database) == 7
+        assert reader.execute("SELECT value FROM counters").fetchone() == (0,)
+
+
+async def test_a_read_is_one_round_trip(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await value_of(database)  # opens the connection
+    trips: list[str] = []
+    execute: Any = aiosqlite.Connection._execute
+
+    async def count(self: aiosqlite.Connection, function: Any, *arguments: Any) -> Any:
+        trips.append(getattr(function, "__name__", str(function)))
+        return await execute(self, function, *arguments)
+
+    monkeypatch.setattr(aiosqlite.Connection, "_execute", count)
+
+    await value_of(database)
+
+    assert trips == ["cursor", "execute", "fetchall", "close"]  # no BEGIN, no rollback
+
+
+async def test_the_read_road_cannot_write(database: Database) -> None:
+    assert isinstance(database.reads, CoreReads)
+    async with database.reads.engine.connect() as connection:
+        with pytest.raises(OperationalError, match="readonly"):
+            await connection.execute(update(counters).values(value=7))
+
+
+@pytest.mark.parametrize(
+    ("pragma", "expected"),
+    [("journal_mode", "wal"), ("synchronous", 1), ("busy_timeout", 5000)],
+)
+async def test_connections_of_both_roads_are_configured(
+    database: Database, pragma: str, expected: object
+) -> None:
+    assert isinstance(database.reads, CoreReads)
+    for engine in (database.reads.engine, database.writes.engine):
+        async with engine.connect() as connection:
+            found = await connection.execute(text(f"PRAGMA {pragma}"))
+            assert found.scalar_one() == expected
+
+
+async def test_writes_check_foreign_keys(database: Database) -> None:
+    async with database.writes.session() as session:
+        assert (await session.execute(text("PRAGMA foreign_keys"))).scalar_one() == 1
+
+
+@pytest.fixture
+def app(app: FastAPI) -> FastAPI:
+    @app.post("/orphans")
+    async def create_orphan(session: WriteSession) -> None:
+        # A deferred constraint is checked by the commit, after the route has returned.
+        await session.execute(text("CREATE TABLE parents (id INTEGER PRIMARY KEY)"))
+        await session.execute(
+            text(
+                "CREATE TABLE orphans (parent_id INTEGER"
+                " REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED)"
+            )
+        )
+        await session.execute(text("INSERT INTO orphans VALUES (1)"))
+
+    @app.post("/increment")
+    async def increment(session: WriteSession) -> None:
+        await session.execute(update(counters).values(value=counters.c.value + 1))
+
+    return app
+
+
+async def test_a_commit_that_the_database_refuses_is_an_error(
+    client: AsyncClient, file: Path
+) -> None:
+    response = await client.post("/orphans")
+
+    assert response.status_code == 500
+    with sqlite3.connect(file) as connection:
+        names = "SELECT name FROM sqlite_master WHERE name = 'orphans'"
+        assert connection.execute(names).fetchall() == []
+
+
+class TestLocked:
+    @pytest.fixture
+    def settings(self, settings: DatabaseSettings) -> DatabaseSettings:
+        return settings.model_copy(update={"timeout": 0.05})
+
+    async def test_a_request_that_waits_for_another_process_is_told_to_come_back(
+        self, client: AsyncClient, file: Path
+    ) -> None:
+        with sqlite3.connect(file, isolation_level=None) as other:
+            other.execute("BEGIN IMMEDIATE")
+
+            response = await client.post("/increment")
+
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+
+
+async def test_datetimes_are_kept_in_utc(database: Database, file: Path) -> None:
+    moments = Table("moments", MetaData(), Column("at", UTCDateTime))
+    noon = datetime(2026, 1, 1, 12, tzinfo=timezone(timedelta(hours=2)))
+    async with database.writes.session() as session:
+        await session.run_sync(lambda sync: moments.create(sync.connection()))
+        await session.execute(insert(moments).values(at=noon))
+
+    row = await database.reads.one(Query(select(moments.c.at)))
+
+    assert row == {"at": noon}
+    assert row["at"].tzinfo == UTC
+    with sqlite3.connect(file) as connection:
+        ((stored,),) = connection.execute("SELECT at FROM moments").fetchall()
+    assert stored.startswith("2026-01-01 10:00:00")
+    with pytest.raises(StatementError, match="without a time zone"):
+        async with database.writes.session() as session:
+            await session.execute(insert(moments).values(at=noon.replace(tzinfo=None)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "sqlite:///data.db"),  # a driver that would block the event loop
+        ("DATABASE_URL", "sqlite+aiosqlite:///"),
+        ("DATABASE_URL", "sqlite+aiosqlite:///:memory:"),  # each connection would have its own
+        ("DATABASE_URL", ""),
+    ],
+)
+def test_another_kind_of_url_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ValidationError, match="url"):
+        DatabaseSettings()

@@ -1,0 +1,152 @@
+"""The write road: what is answered has been committed, and nothing else is kept."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from sqlalchemy import Column, Integer, MetaData, Table, event, insert, select, update
+from sqlalchemy.engine import Connection
+
+from app.database import Database, DatabaseSettings, Query, Reads, WriteSession
+from app.database.reads import ReadRoad
+from tests.database.scratch import existing
+
+counters = Table("counters", MetaData(), Column("value", Integer, nullable=False))
+VALUE = Query(select(counters.c.value))
+
+
+@pytest.fixture(autouse=True)
+async def _counter(database: Database) -> AsyncIterator[None]:
+    async with existing(database, counters):
+        async with database.writes.session() as session:
+            await session.execute(insert(counters).values(value=0))
+        yield
+
+
+async def value(reads: ReadRoad) -> int:
+    row = await reads.one(VALUE)
+    assert row
+    found: int = row["value"]
+    return found
+
+
+async def test_concurrent_increments_are_all_kept(database: Database) -> None:
+    async def increment() -> None:
+        async with database.writes.session() as session:
+            found = (await session.execute(select(counters.c.value).with_for_update())).scalar_one()
+            await session.execute(update(counters).values(value=found + 1))
+
+    await asyncio.gather(*(increment() for _ in range(30)))
+
+    assert await value(database.reads) == 30
+
+
+async def test_a_failed_session_keeps_nothing(database: Database) -> None:
+    async def fail() -> None:
+        async with database.writes.session() as session:
+            await session.execute(update(counters).values(value=7))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+
+    assert await value(database.reads) == 0
+
+
+async def test_a_session_in_a_session_is_an_error(database: Database) -> None:
+    async with database.writes.session():
+        with pytest.raises(RuntimeError, match="open already"):
+            async with database.writes.session():
+                pass
+
+    async with database.writes.session():  # one after the other is none
+        pass
+
+
+async def test_a_task_that_outlives_the_session_may_open_its_own(database: Database) -> None:
+    ended = asyncio.Event()
+
+    async def later() -> None:
+        await ended.wait()
+        async with database.writes.session() as session:
+            await session.execute(update(counters).values(value=7))
+
+    async with database.writes.session():
+        task = asyncio.create_task(later())
+        await asyncio.sleep(0)
+    ended.set()
+    await task
+
+    assert await value(database.reads) == 7
+
+
+@pytest.fixture
+def app(app: FastAPI) -> FastAPI:
+    @app.post("/set/{new}")
+    async def set_value(new: int, session: WriteSession) -> None:
+        await session.execute(update(counters).values(value=new))
+
+    @app.post("/both/{new}")
+    async def write_and_read(new: int, session: WriteSession, reads: Reads) -> None:
+        await session.execute(update(counters).values(value=new))
+        await value(reads)
+
+    @app.post("/slow")
+    async def slow(session: WriteSession) -> None:
+        await asyncio.sleep(0.3)
+
+    return app
+
+
+async def test_a_commit_that_fails_is_an_error_for_the_client(
+    client: AsyncClient, state: dict[str, Database], database: Database
+) -> None:
+    @event.listens_for(state["database"].writes.engine.sync_engine, "commit")
+    def fail(_: Connection) -> None:
+        raise RuntimeError("the disk is full")
+
+    response = await client.post("/set/7")
+
+    assert response.status_code == 500
+    assert await value(database.reads) == 0
+
+
+async def test_an_answer_means_that_it_was_committed(
+    client: AsyncClient, database: Database
+) -> None:
+    assert (await client.post("/set/7")).status_code == 200
+    assert await value(database.reads) == 7
+
+
+class TestSmallPools:
+    @pytest.fixture(params=[1, 2])
+    def settings(
+        self, settings: DatabaseSettings, request: pytest.FixtureRequest
+    ) -> DatabaseSettings:
+        pools = {"read_pool", "write_pool"} & DatabaseSettings.model_fields.keys()
+        return settings.model_copy(update=dict.fromkeys(pools, request.param))
+
+    async def test_both_roads_in_one_request_never_lock_up(self, client: AsyncClient) -> None:
+        async with asyncio.timeout(20):
+            responses = await asyncio.gather(*(client.post(f"/both/{n}") for n in range(40)))
+
+        assert {response.status_code for response in responses} == {200}
+
+
+class TestSaturation:
+    @pytest.fixture
+    def settings(self, settings: DatabaseSettings) -> DatabaseSettings:
+        pools = {"write_pool"} & DatabaseSettings.model_fields.keys()
+        return settings.model_copy(update={"timeout": 0.05, **dict.fromkeys(pools, 1)})
+
+    async def test_a_request_that_waits_too_long_is_told_to_come_back(
+        self, client: AsyncClient
+    ) -> None:
+        first, second = await asyncio.gather(client.post("/slow"), client.post("/slow"))
+
+        assert {first.status_code, second.status_code} == {200, 503}
+        busy = first if first.status_code == 503 else second
+        assert busy.headers["retry-after"] == "1"
+        assert busy.headers["content-type"] == "application/problem+json"

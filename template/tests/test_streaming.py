@@ -1,0 +1,56 @@
+"""Streams: a batch in memory, errors while there is still a status to send."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.errors import ProblemError
+from app.streaming import JSONLines, json_lines
+
+
+class Line(BaseModel):
+    model_config = ConfigDict(validate_by_name=True)
+
+    number: int = Field(alias="theNumber")
+    text: str = "a\nb 🍵"
+
+
+async def batches(count: int) -> AsyncIterator[list[Line]]:
+    if count < 0:
+        raise ProblemError(503, "The service is busy.")
+    for number in range(count):
+        yield [Line(number=number * 2), Line(number=number * 2 + 1)]
+
+
+@pytest.fixture
+def app(app: FastAPI) -> FastAPI:
+    @app.get("/lines/{count}", response_class=JSONLines, responses=JSONLines.of(Line))
+    async def lines(count: int) -> JSONLines:
+        return await json_lines(batches(count))
+
+    return app
+
+
+@pytest.mark.parametrize("count", [0, 1, 50])
+async def test_each_line_is_a_row(client: AsyncClient, count: int) -> None:
+    response = await client.get(f"/lines/{count}")
+
+    assert response.headers["content-type"] == "application/jsonl"
+    rows = [json.loads(line) for line in response.text.splitlines()]
+    assert [row["theNumber"] for row in rows] == list(range(count * 2))
+    assert all(row["text"] == "a\nb 🍵" for row in rows)
+
+
+async def test_an_error_before_the_first_row_is_an_answer(client: AsyncClient) -> None:
+    assert (await client.get("/lines/-1")).status_code == 503
+
+
+async def test_the_openapi_document_names_the_format(client: AsyncClient) -> None:
+    document = (await client.get("/openapi.json")).json()
+
+    content = document["paths"]["/lines/{count}"]["get"]["responses"]["200"]["content"]
+    assert content.keys() == {"application/jsonl"}

@@ -1,0 +1,221 @@
+"""Private database servers: on a free port of 127.0.0.1, with a data folder of their own."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.support import free_port
+
+
+def find(program: str) -> str | None:
+    """Return where a server's program is, None when it is not installed."""
+    newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
+    return (
+        str(newest[-1]) if newest else shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
+    )
+
+
+def missing(*programs: str) -> list[str]:
+    """Return those of the programs that are not installed."""
+    return [program for program in programs if find(program) is None]
+
+
+# What each kind of server needs.
+PROGRAMS = {
+    "postgresql": ("initdb", "postgres", "pg_isready", "psql"),
+    "mysql": ("mariadb-install-db", "mariadbd", "mariadb-admin", "mariadb"),
+    "pgbouncer": ("pgbouncer",),
+}
+
+
+def url_of(server: "Server", database: str) -> str:
+    """Return the URL of a database as SQLAlchemy takes it."""
+    scheme, user = (
+        ("mysql+asyncmy", "root") if server.kind == "mysql" else ("postgresql+asyncpg", "postgres")
+    )
+    return f"{scheme}://{user}@127.0.0.1:{server.port}/{database}"
+
+
+def execute(server: "Server", sql: str, database: str = "") -> str:
+    """Run SQL on a server with its own client and return the rows it prints, tab-separated."""
+    if server.kind == "mysql":
+        words = [str(find("mariadb")), "--no-defaults", "-N", "-B", "-u", "root", "-P"]
+        words += [str(server.port), "-h", "127.0.0.1", database]
+    else:
+        words = [str(find("psql")), "-q", "-A", "-t", "-F", "\t", "-v", "ON_ERROR_STOP=1"]
+        words += ["-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres"]
+        words += [database or "postgres"]
+    done = subprocess.run(words, input=sql, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@dataclass
+class Server:
+    """A server that can be stopped and started again."""
+
+    kind: str
+    words: list[str]
+    ping: list[str]
+    port: int
+    folder: Path
+    options: dict[str, Any]
+    stop_signal: signal.Signals
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *more: str) -> None:
+        """Start it and wait until it answers."""
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.words, *more],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                **self.options,
+            )
+        deadline = time.monotonic() + 60
+        while subprocess.run(self.ping, capture_output=True, check=False).returncode:
+            assert self.process.poll() is None, (self.folder / "log").read_text()[-3000:]
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()[-3000:]
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """Stop it, cutting all connections, and wait until it is gone."""
+        if self.process is not None:
+            self.process.send_signal(self.stop_signal)
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+            self.process = None
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+
+@contextmanager
+def _folder(user: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Make a data folder; servers refuse to run as root, so there it belongs to their user."""
+    with TemporaryDirectory(prefix=f"fastperf-{user}-") as temporary:
+        folder = Path(temporary)
+        options: dict[str, Any] = {"cwd": folder, "start_new_session": True}
+        if os.geteuid() == 0:
+            shutil.chown(folder, user, user)
+            options |= {"user": user, "group": user, "extra_groups": []}
+        yield folder, options
+
+
+@contextmanager
+def postgresql(**settings: object) -> Iterator[Server]:
+    """Run PostgreSQL; `postgres` may do everything, without a password."""
+    with _folder("postgres") as (folder, options):
+        data = folder / "data"
+        subprocess.run(
+            [str(find("initdb")), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N"],
+            check=True,
+            capture_output=True,
+            **options,
+        )
+        port = free_port()
+        settings = {
+            "port": port,
+            "listen_addresses": "127.0.0.1",
+            "unix_socket_directories": folder,
+            "fsync": "off",  # for tests; nothing here outlives a power cut
+            **settings,
+        }
+        words = [str(find("postgres")), "-D", str(data)]
+        for name, value in settings.items():
+            words += ["-c", f"{name}={value}"]
+        ping = [str(find("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        # SIGINT is the fast shutdown: it cuts connections instead of waiting for them.
+        server = Server("postgresql", words, ping, port, folder, options, signal.SIGINT)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def mariadb(**settings: object) -> Iterator[Server]:
+    """Run MariaDB; `root` may do everything, without a password."""
+    with _folder("mysql") as (folder, options):
+        data = folder / "data"
+        subprocess.run(
+            [
+                str(find("mariadb-install-db")),
+                "--no-defaults",
+                f"--datadir={data}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ],
+            check=True,
+            capture_output=True,
+            **options,
+        )
+        port = free_port()
+        settings = {
+            "datadir": data,
+            "port": port,
+            "bind-address": "127.0.0.1",
+            "socket": folder / "socket",
+            "pid-file": folder / "pid",
+            "character-set-server": "utf8mb4",  # as MySQL and Debian have it
+            "innodb-flush-log-at-trx-commit": 0,
+            **settings,
+        }
+        words = [str(find("mariadbd")), "--no-defaults"]
+        words += [f"--{name}={value}" for name, value in settings.items()]
+        ping = [
+            str(find("mariadb-admin")),
+            *("--no-defaults", "-h", "127.0.0.1", "-P", str(port), "-u", "root", "ping"),
+        ]
+        server = Server("mysql", words, ping, port, folder, options, signal.SIGTERM)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def pgbouncer(behind: Server, **settings: object) -> Iterator[Server]:
+    """Run pgbouncer in transaction mode before a PostgreSQL."""
+    with _folder("postgres") as (folder, options):
+        port = free_port()
+        settings = {
+            "listen_addr": "127.0.0.1",
+            "listen_port": port,
+            "unix_socket_dir": "",
+            "auth_type": "any",
+            "pool_mode": "transaction",
+            "default_pool_size": 4,
+            **settings,
+        }
+        lines = [
+            "[databases]",
+            f"* = host=127.0.0.1 port={behind.port} user=postgres",
+            "[pgbouncer]",
+        ]
+        lines += [f"{name} = {value}" for name, value in settings.items()]
+        (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
+        ping = [str(find("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        words = [str(find("pgbouncer")), str(folder / "pgbouncer.ini")]
+        server = Server("postgresql", words, ping, port, folder, options, signal.SIGINT)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
