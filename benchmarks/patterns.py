@@ -7,31 +7,39 @@ the machine's speed drifts but the ratio within a round does not.
 
 import asyncio
 import gzip
+import logging
 import platform
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path.cwd()))
 
 from fastapi import FastAPI, Request, Response
-from sqlalchemy import insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.types import ASGIApp, Message
 
 from app.compression import LARGE
-from app.database import Base, Database, open_database
+from app.database import Base, Database, DatabaseSettings, Query, open_database
 from app.items import queries
 from app.items.models import Item
-from app.items.schemas import ItemRead
+from app.items.schemas import ItemRead, OwnerRead
 from app.observability.instruments import Instruments
+from app.observability.logs import BatchHandler, JSONFormatter, RequestRecord
 from app.pagination import Page
-from app.settings import Settings
+from app.streaming import JSONLines, json_lines
+
+ITEM: dict[str, Any] = {
+    **{"id": 1, "name": "tea", "quantity": 1, "owner": {"id": 1, "name": "Ann"}},
+    **{"tags": ["green", "hot"], "created_at": datetime.now(UTC)},
+}
 
 ROUNDS = 15
 ROWS = 400_000
@@ -73,46 +81,48 @@ async def request(app: ASGIApp, path: str) -> None:
         **{"type": "http", "http_version": "1.1", "method": "GET", "scheme": "http"},
         **{"path": path, "raw_path": path.encode(), "query_string": b"", "root_path": ""},
         **{"headers": [], "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1)},
-        "asgi": {"version": "3.0"},
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
     }
     await app(scope, receive, send)
 
 
 async def pagination(database: Database) -> None:
     """D5: a page at the far end, by cursor and by OFFSET."""
-    async with database.reads.connect() as reads:
-        far = (await queries.page(reads, 1, None))[0][0].created_at - timedelta(seconds=ROWS - 100)
-        cursor = queries.CURSOR.encode((far, 1))
-        by_offset = (
-            select(Item.id, Item.name, Item.quantity, Item.created_at)
-            .order_by(Item.created_at.desc(), Item.id.desc())
-            .limit(20)
-            .offset(ROWS - 100)
-        )
-        await compare(
-            f"D5 page at row {ROWS:,}: cursor / OFFSET",
-            lambda: queries.page(reads, 20, cursor),
-            lambda: reads.execute(by_offset),
-            times=5,
-            clock=time.perf_counter,
-        )
-        await compare(
-            f"D5 page by cursor: row {ROWS:,} / first",
-            lambda: queries.page(reads, 20, cursor),
-            lambda: queries.page(reads, 20, None),
-            times=50,
-            clock=time.perf_counter,
-        )
+    reads = database.reads
+    far = (await queries.page(reads, 1, None))[0][0].created_at - timedelta(seconds=ROWS - 100)
+    cursor = queries.CURSOR.encode((far, 1))
+    by_offset = Query(
+        select(Item.id, Item.name, Item.quantity, Item.created_at)
+        .order_by(Item.created_at.desc(), Item.id.desc())
+        .limit(20)
+        .offset(ROWS - 100)
+    )
+    await compare(
+        f"D5 page at row {ROWS:,}: cursor / OFFSET",
+        lambda: queries.page(reads, 20, cursor),
+        lambda: reads.all(by_offset),
+        times=5,
+        clock=time.perf_counter,
+    )
+    await compare(
+        f"D5 page by cursor: row {ROWS:,} / first",
+        lambda: queries.page(reads, 20, cursor),
+        lambda: queries.page(reads, 20, None),
+        times=50,
+        clock=time.perf_counter,
+    )
 
 
 async def reading(database: Database, url: str) -> None:
     """D8: one row on the read road, and through an ORM session as usual."""
     engine = create_async_engine(url)
     sessions = async_sessionmaker(engine)
+    query = Query(
+        select(Item.id, Item.name, Item.quantity, Item.created_at).where(Item.id == bindparam("id"))
+    )
 
     async def on_the_read_road() -> None:
-        async with database.reads.connect() as reads:
-            await queries.get(reads, 1000)
+        await database.reads.one(query, id=1000)
 
     async def with_a_session() -> None:
         async with sessions() as session:
@@ -126,28 +136,73 @@ async def writing(database: Database, url: str) -> None:
     """D10: 30 concurrent read-modify-writes, how many are kept."""
     engine = create_async_engine(url)
     usual: async_sessionmaker[AsyncSession] = async_sessionmaker(engine)
-    for title, sessions in (("ours", database.sessions), ("usual", usual)):
+    for title, begin in (("ours", database.writes.session), ("usual", usual.begin)):
 
-        async def increment(sessions: async_sessionmaker[AsyncSession] = sessions) -> None:
-            async with sessions.begin() as session:
+        async def increment(begin: Any = begin) -> None:
+            async with begin() as session:
                 quantity = await session.scalar(select(Item.quantity).where(Item.id == 1))
                 await session.execute(
                     update(Item).where(Item.id == 1).values(quantity=(quantity or 0) + 1)
                 )
 
-        async with database.sessions.begin() as session:
+        async with database.writes.session() as session:
             await session.execute(update(Item).where(Item.id == 1).values(quantity=0))
         started = time.perf_counter()
         results = await asyncio.gather(*(increment() for _ in range(30)), return_exceptions=True)
         seconds = time.perf_counter() - started
         failed = sum(isinstance(result, Exception) for result in results)
-        async with database.reads.connect() as reads:
-            row = await queries.get(reads, 1)
-        kept = row.quantity if row else 0
+        item = await queries.get(database.reads, 1)
+        kept = item.quantity if item else 0
         print(
             f"D10 30 concurrent increments, {title}: {kept} kept, {failed} failed, {seconds:.2f} s"
         )
     await engine.dispose()
+
+
+async def logs() -> None:
+    """M1: a request's line in the log, by the batch and as usual."""
+    fields = {"method": "GET", "path": "/items/7", "status": 200, "duration_ms": 1.234}
+    with Path("/dev/null").open("w") as nowhere:  # noqa: ASYNC230
+        ours, usual = logging.getLogger("ours"), logging.getLogger("usual")
+        batch, stream = BatchHandler(), logging.StreamHandler(nowhere)
+        batch.stream = nowhere
+        for logger, handler in ((ours, batch), (usual, stream)):
+            handler.setFormatter(JSONFormatter())
+            logger.handlers, logger.propagate = [handler], False
+            logger.setLevel(logging.INFO)
+
+        async def batched() -> None:
+            ours.handle(RequestRecord("ours", "request", fields))
+
+        async def one_by_one() -> None:
+            usual.info("request", extra=fields)
+
+        await compare("M1 a line of the log: batched / logger.info", batched, one_by_one, 2000)
+
+
+async def streaming() -> None:
+    """R3: 1,000 rows as JSON Lines, by the batch and one by one as FastAPI streams them."""
+    row = ItemRead.model_validate(ITEM)
+    app = FastAPI()
+
+    async def batches() -> AsyncIterator[list[ItemRead]]:
+        yield [row] * 1000
+
+    @app.get("/batches", response_class=JSONLines)
+    async def by_batch() -> JSONLines:
+        return await json_lines(batches())
+
+    @app.get("/rows")
+    async def by_row() -> AsyncIterable[ItemRead]:
+        for _ in range(1000):
+            yield row
+
+    await compare(
+        "R3 1,000 rows as JSON Lines: by batch / by row",
+        lambda: request(app, "/batches"),
+        lambda: request(app, "/rows"),
+        5,
+    )
 
 
 async def instruments() -> None:
@@ -178,8 +233,7 @@ async def instruments() -> None:
 
 async def responses() -> None:
     """R1: a page of 100 rows as a model, and as untyped dictionaries."""
-    row = {"id": 1, "name": "tea", "quantity": 1, "created_at": datetime.now(UTC)}
-    rows = [ItemRead.model_validate(row)] * 100
+    rows = [ItemRead.model_validate(ITEM)] * 100
     app = FastAPI()
 
     @app.get("/typed")
@@ -188,7 +242,7 @@ async def responses() -> None:
 
     @app.get("/untyped")
     async def untyped():  # type: ignore[no-untyped-def]
-        return {"results": [{**row} for _ in range(100)], "next_cursor": None}
+        return {"results": [{**ITEM} for _ in range(100)], "next_cursor": None}
 
     await compare(
         "R1 100 rows: response model / untyped dicts",
@@ -207,6 +261,8 @@ async def compression() -> None:
                 id=number,
                 name=f"item {number * 7919 % 1000}",
                 quantity=number * 104729 % 9973,
+                owner=OwnerRead(id=number % 20 + 1, name=f"Owner {number % 20}"),
+                tags=["green", "hot"],
                 created_at=datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number**2),
             )
             for number in range(count)
@@ -236,8 +292,8 @@ async def main() -> None:
     print(f"{'':<58} {'ours':>12} {'usual':>12}   usual/ours")
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite+aiosqlite:///{folder}/bench.db"
-        async with open_database(Settings(database_url=url)) as database:
-            async with database.sessions.begin() as session:
+        async with open_database(DatabaseSettings(url=url)) as database:
+            async with database.writes.session() as session:
                 connection = await session.connection()
                 await connection.run_sync(Base.metadata.create_all)
                 start = datetime(2026, 1, 1, tzinfo=UTC)
@@ -257,7 +313,9 @@ async def main() -> None:
             await reading(database, url)
             await writing(database, url)
     await instruments()
+    await logs()
     await responses()
+    await streaming()
     await compression()
 
 
