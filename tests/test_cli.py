@@ -396,6 +396,7 @@ def test_the_rest_is_asked_on_demand(terminal: "pexpect.spawn[str]", tmp_path: P
         "name": "tea",
         "description": "Sells tea.",
         "preset": "minimal",
+        "database": "sqlite",
         "example": False,
         "compression": True,
         "ci": "none",

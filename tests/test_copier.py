@@ -54,7 +54,8 @@ def test_copy_and_update(hosted: Path, tmp_path: Path) -> None:
     assert not (project.folder / "app/compression.py").exists()
     project.git("init", "-q")
     project.commit()
-    project.replace("app/items/routes.py", '"""Return one item."""', '"""Return the one item."""')
+    asked = '"""What a client may ask of a list."""'
+    project.replace("app/pagination.py", asked, '"""What one may ask of a list."""')
     project.commit()
 
     copier("update", "--defaults", cwd=project.folder)
@@ -62,7 +63,7 @@ def test_copy_and_update(hosted: Path, tmp_path: Path) -> None:
     newest = releases.versions()[-1]
     assert project.version() == f"v{newest}"
     assert (project.folder / "app/compression.py").exists()
-    assert "Return the one item." in project.read("app/items/routes.py")
+    assert "What one may ask of a list." in project.read("app/pagination.py")
     assert "Sells {{ tea }}" in project.read(FILE)
     assert "<<<<<<<" not in project.git("diff")
 

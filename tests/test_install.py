@@ -106,7 +106,7 @@ def test_the_sdist_holds_what_the_tests_need(installed: Path) -> None:
     listed = subprocess.run(
         ["tar", "-tzf", sdist], capture_output=True, text=True, check=True
     ).stdout
-    for path in ("copier.yml", "template/app/database.py", "tests/test_cli.py", "LICENSE"):
+    for path in ("copier.yml", "template/app/database/gate.py", "tests/test_cli.py", "LICENSE"):
         assert f"/{path}\n" in listed
     (wheel,) = sdist.parent.glob("*.whl")
     listed = subprocess.run(
