@@ -121,7 +121,11 @@ def test_an_update_without_edits_is_the_new_release(
         release = releases.get(new)
         fresh = tmp_path / f"fresh-{new}"
         render(release, release.questionnaire.complete({"name": "shop", "preset": preset}), fresh)
-        assert worktree(project) == worktree(Project(fresh))
+        updated, made = worktree(project), worktree(Project(fresh))
+        for tree in (updated, made):  # migrations are the user's, whatever the template has now
+            for path in [path for path in tree if path.startswith("migrations/versions/")]:
+                del tree[path]
+        assert updated == made
 
 
 def test_the_newest_release_is_taken_by_default(make_project: Make) -> None:
