@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import httpx2
 import pytest
@@ -213,7 +214,8 @@ def test_small_pools_answer_everybody_within_the_bound(  # noqa: PLR0917  (fixtu
     pool: int,
 ) -> None:
     wait = 0.5  # seconds, at each gate
-    settings = {"DATABASE_WRITE_POOL": pool, "DATABASE_READ_POOL": pool, "DATABASE_TIMEOUT": wait}
+    settings: dict[str, Any] = {"DATABASE_WRITE_POOL": pool, "DATABASE_READ_POOL": pool}
+    settings["DATABASE_TIMEOUT"] = wait
 
     async def load(service: Service) -> list[Answer]:
         async with service.clients(64) as client:
@@ -232,28 +234,96 @@ def test_small_pools_answer_everybody_within_the_bound(  # noqa: PLR0917  (fixtu
     assert max(took for _, _, took in answers) < 3 * wait + 1
 
 
-@pytest.mark.parametrize("kind", ["postgresql"])
-def test_a_saturated_pool_is_fair(
+def test_a_saturated_read_road_is_fair(
     project: Callable[[str], Path],
     environment: Environment,
     database_url: Callable[[object], str],
-    kind: str,
 ) -> None:
-    folder = project(kind)
-    env = {"DATABASE_URL": database_url(kind)}
+    folder = project("postgresql")
+    env = {"DATABASE_URL": database_url("postgresql")}
     environment.run("alembic", "upgrade", "head", cwd=folder, env=env)
 
     done = environment.run("python", ROOT / "tests/proofs/saturation.py", cwd=folder, env=env)
 
     result = json.loads(done.stdout)
     print(json.dumps(result))
-    assert result["read"]["p99"] <= 0.4, result
-    assert result["read"]["throughput"] >= 1, result
-    # On the write road both wait for the same SQLAlchemy; handing a place over in order costs
-    # a turn of the loop, in which a newcomer would have used the connection.
-    assert result["write"]["p99"] <= 1.5, result
-    assert result["write"]["throughput"] >= 0.7, result
-    assert result["write"]["ours_p99_to_median"] <= 4, result
+    assert result["p99"] <= 0.4, result
+    assert result["throughput"] >= 1, result
+
+
+# A short transaction on a row of its own, planted beside the example.
+TOUCH = """
+
+@router.post("/touch/{item_id}")
+async def touch(item_id: ItemId, session: WriteSession) -> None:
+    from sqlalchemy import update
+
+    statement = update(Item).where(Item.id == item_id).values(quantity=Item.quantity + 1)
+    await session.execute(statement)
+"""
+
+# Asks for one of 5,000 rows at random, and prints p99 in microseconds, the count of answers,
+# the microseconds they took in all, and the count of errors.
+WRK = """
+request = function() return wrk.format("POST", "/touch/" .. math.random(1, 5000)) end
+done = function(summary, latency)
+  local bad = summary.errors
+  io.write(string.format("\\n%d %d %d %d", latency:percentile(99), summary.requests,
+    summary.duration, bad.status + bad.timeout + bad.read + bad.write + bad.connect))
+end
+"""
+
+
+def test_a_saturated_write_road_is_fair(
+    project: Callable[[str], Path],
+    environment: Environment,
+    own_server: Callable[..., Server],
+    tmp_path: Path,
+) -> None:
+    if missing("wrk"):
+        pytest.skip("wrk is not installed: run scripts/servers.sh as root")
+    server = own_server("postgresql")
+    (tmp_path / "touch.lua").write_text(WRK)
+    folder = project("postgresql")
+    with (folder / "app/items/routes.py").open("a") as routes:
+        routes.write(TOUCH)
+    # The same service with SQLAlchemy's pool alone.
+    ungated = shutil.copytree(folder, tmp_path / "ungated" / "shop")
+    road = ungated / "app/database/writes.py"
+    assert "async with self.gate, " in road.read_text()
+    road.write_text(road.read_text().replace("async with self.gate, ", "async with "))
+
+    def load(service: Service, seconds: float) -> tuple[float, float]:
+        words = ["wrk", "-t1", "-c64", f"-d{seconds}s", "--timeout", "20s", "--latency", "-s"]
+        words += [str(tmp_path / "touch.lua"), f"http://127.0.0.1:{service.port}"]
+        out = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        p99, count, duration, errors = map(int, out.splitlines()[-1].split())
+        assert not errors, out
+        return p99 / 1000, count / duration * 1e6
+
+    settings: dict[str, Any] = {"DATABASE_WRITE_POOL": 10, "DATABASE_TIMEOUT": 20}
+    settings["LOG_LEVEL"] = "WARNING"
+    url = url_of(server, "shop")
+    with (
+        running(folder, environment, url, **settings) as ours,
+        running(ungated, environment, url, **settings) as pool_alone,
+    ):
+        execute(server, ROWS, "shop")
+        rounds = [(load(ours, 2), load(pool_alone, 2)) for _ in range(6)][1:]
+
+    p99 = statistics.median(a[0] / b[0] for a, b in rounds)
+    throughput = statistics.median(a[1] / b[1] for a, b in rounds)
+    print(f"p99 x {p99:.2f}, throughput x {throughput:.2f}", rounds)
+    assert p99 <= 0.4, rounds
+    # 1.0 on a quiet machine; the room is for one that does other things meanwhile.
+    assert throughput >= 0.9, rounds
+
+
+ROWS = """
+    INSERT INTO items (name, quantity, created_at)
+    SELECT 'item ' || n, 0, now() FROM generate_series(1, 5000) n;
+    ANALYZE;
+"""
 
 
 def test_pgbouncer_in_transaction_mode(

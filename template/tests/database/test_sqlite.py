@@ -56,16 +56,19 @@ async def value_of(database: Database) -> object:
 async def test_increments_of_another_process_are_kept_too(
     database: Database, settings: DatabaseSettings
 ) -> None:
+    # Between processes SQLite lets whoever asks at the right moment write first: be patient.
+    patient = settings.model_copy(update={"timeout": 30.0})
+
     async def increment(writer: Database) -> None:
         async with writer.writes.session() as session:
             value = (await session.execute(select(counters.c.value))).scalar_one()
             await asyncio.sleep(0.001)
             await session.execute(update(counters).values(value=value + 1))
 
-    async with open_database(settings) as other:
-        await asyncio.gather(*(increment(writer) for writer in [database, other] * 6))
+    async with open_database(patient) as one, open_database(patient) as other:
+        await asyncio.gather(*(increment(writer) for writer in [one, other] * 15))
 
-    assert await value_of(database) == 12
+    assert await value_of(database) == 30
 
 
 async def test_readers_and_the_writer_do_not_wait_for_each_other(
