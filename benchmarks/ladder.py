@@ -32,6 +32,7 @@ BUILD = ROOT / "build" / "ladder"
 RUNGS = ROOT / "benchmarks" / "rungs"
 ITEMS = 1000
 CLIENTS = 16
+HOT, UNLOGGED, UNMEASURED = "ours: hot route", "hot route, no log line", "hot route, unmeasured"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 # A random item, from a sequence that is the same for every rung.
@@ -87,7 +88,7 @@ class Rung:
         words = [str(word).format(port=self.port) for word in self.command]
         environment = {**clean_environment(), **self.environment}
         environment = {name: text.format(port=self.port) for name, text in environment.items()}
-        with (BUILD / f"{self.name.split()[0]}.log").open("wb") as log:
+        with (BUILD / f"{re.sub('[^a-z]+', '-', self.name.lower())}.log").open("wb") as log:
             server = subprocess.Popen(
                 ["taskset", "-c", "0", *words],
                 cwd=self.folder,
@@ -182,6 +183,18 @@ def environment_for(name: str, *requirements: str | Path, cwd: Path = ROOT) -> P
     return folder / "bin"
 
 
+def without(name: str, ours: Path, *patterns: str) -> Path:
+    """Copy the project without some lines of its wiring."""
+    copy = shutil.copytree(ours, BUILD / name)
+    main = copy / "app" / "main.py"
+    text = main.read_text("utf-8")
+    for pattern in patterns:
+        text, count = re.subn(pattern, "", text)
+        assert count == 1, pattern
+    main.write_text(text, "utf-8")
+    return copy
+
+
 def rungs(server: Server) -> list[Rung]:
     """Make all projects and their environments."""
     url = f"postgresql+asyncpg://postgres@127.0.0.1:{server.port}/postgres"
@@ -198,12 +211,14 @@ def rungs(server: Server) -> list[Rung]:
         text=True,
         check=True,
     )
-    without_hot = shutil.copytree(ours, BUILD / "without-hot")
-    main = without_hot / "app" / "main.py"
-    hot = r"\n    app\.add_middleware\(HotRoutes, .*"
-    text, count = re.subn(hot, "", main.read_text("utf-8"))
-    assert count == 1
-    main.write_text(text, "utf-8")
+    without_hot = without("without-hot", ours, r"\n    app\.add_middleware\(HotRoutes, .*")
+    unmeasured = without(
+        "unmeasured",
+        ours,
+        r"\n    app\.add_middleware\(Instruments\)",
+        r", prometheus\.watch\(database\)",
+        r"\n.*\(count_statement\)",
+    )
 
     tool = environment_for("tool", "fastapi_template==6.1.2")
     run(
@@ -220,16 +235,12 @@ def rungs(server: Server) -> list[Rung]:
         router.write("api_router.include_router(items.router, prefix='/items')\n")
     bin_theirs = environment_for("theirs", "-r", "pyproject.toml", cwd=theirs)
 
-    uvicorn = [bin_ours / "uvicorn", "--port", "{port}"]
+    uvicorn = [bin_ours / "uvicorn", "--port", "{port}", "--no-access-log"]
     return [
-        Rung("raw (a)", [*uvicorn, "raw:app", "--no-access-log"], RUNGS, database),
-        Rung("ours: hot route", [*uvicorn, "app.main:app"], ours, database),
-        Rung(
-            "hot route, no log line",
-            [*uvicorn, "app.main:app"],
-            ours,
-            {**database, "LOG_LEVEL": "WARNING"},
-        ),
+        Rung("raw (a)", [*uvicorn, "raw:app"], RUNGS, database),
+        Rung(HOT, [*uvicorn, "app.main:app"], ours, database),
+        Rung(UNLOGGED, [*uvicorn, "app.main:app"], ours, {**database, "LOG_LEVEL": "WARNING"}),
+        Rung(UNMEASURED, [*uvicorn, "app.main:app"], unmeasured, database),
         Rung("ours: FastAPI route", [*uvicorn, "app.main:app"], without_hot, database),
         Rung("usual ORM recipe (b)", [*uvicorn, "orm:app"], RUNGS, database),
         Rung(
@@ -279,6 +290,15 @@ def report(all_rungs: list[Rung], endpoint: str) -> None:
         )
 
 
+def report_instruments(all_rungs: list[Rung], endpoint: str) -> None:
+    """Print what the instruments leave of the throughput."""
+    by_name = {rung.name: rung.results[endpoint] for rung in all_rungs}
+    for name in (UNLOGGED, HOT):
+        pairs = zip(by_name[name], by_name[UNMEASURED], strict=True)
+        kept = statistics.median(a.requests_per_second / b.requests_per_second for a, b in pairs)
+        print(f"{name}: {kept:.2f} of the requests/s without instruments")
+
+
 def main() -> None:
     """Measure and print the ladder."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -309,6 +329,7 @@ def main() -> None:
         print(f"{options.rounds} rounds of {options.seconds} s, {CLIENTS} clients; medians")
         for endpoint in scripts:
             report(all_rungs, endpoint)
+        report_instruments(all_rungs, "get by id")
     if options.json:
         content = {
             rung.name: {k: [vars(r) for r in v] for k, v in rung.results.items()}

@@ -24,13 +24,15 @@ from fastapi import FastAPI, Request, Response
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.compression import LARGE
 from app.database import Base, Database, DatabaseSettings, Query, open_database
+from app.guard import Guard, GuardSettings
 from app.items import queries
 from app.items.models import Item
 from app.items.schemas import ItemRead, OwnerRead
+from app.metrics import prometheus
 from app.observability.instruments import Instruments
 from app.observability.logs import BatchHandler, JSONFormatter, RequestRecord
 from app.pagination import Page
@@ -180,6 +182,36 @@ async def logs() -> None:
         await compare("M1 a line of the log: batched / logger.info", batched, one_by_one, 2000)
 
 
+async def layers(database: Database) -> None:
+    """M1, M2, S4: what each layer adds to a request, in one interleaved run."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"2"), (b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    logging.getLogger("app.request").setLevel(logging.WARNING)
+    guard = GuardSettings()
+    stacks: dict[str, ASGIApp] = {
+        "an answer": answer,
+        "S4 guard: deadline, host, size, headers": Guard(answer, guard),
+        "M1 instruments: id, times, shares": Instruments(answer),
+    }
+    taken: dict[str, list[float]] = {}
+    for _ in range(ROUNDS + 1):
+        for name, app in stacks.items():
+            took = await cost(lambda app=app: request(app, "/"), 2000, time.process_time)  # type: ignore[misc]
+            taken.setdefault(name, []).append(took)
+        async with prometheus.watch(database):
+            app = stacks["M1 instruments: id, times, shares"]
+            took = await cost(lambda app=app: request(app, "/"), 2000, time.process_time)  # type: ignore[misc]
+        taken.setdefault("M1 + M2 the same with Prometheus metrics", []).append(took)
+    bare = taken.pop("an answer")[1:]
+    for name, times in taken.items():
+        added = statistics.median(a - b for a, b in zip(times[1:], bare, strict=True))
+        print(f"{name:<58} + {added:>7.1f} us to a request")
+
+
 async def streaming() -> None:
     """R3: 1,000 rows as JSON Lines, by the batch and one by one as FastAPI streams them."""
     row = ItemRead.model_validate(ITEM)
@@ -312,6 +344,7 @@ async def main() -> None:
             await pagination(database)
             await reading(database, url)
             await writing(database, url)
+            await layers(database)
     await instruments()
     await logs()
     await responses()

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Install what the tests and benchmarks run besides Python: databases, pgbouncer and wrk.
+# Install what the tests and benchmarks run besides Python: databases, pgbouncer, wrk, Prometheus.
 # Only as root on Debian or Ubuntu; elsewhere tests that lack something are skipped, and say so.
 set -eu
 
 missing=""
-for found in "initdb:postgresql" "mariadbd:mariadb-server" "pgbouncer:pgbouncer" "wrk:wrk"; do
+for found in "initdb:postgresql" "mariadbd:mariadb-server" "pgbouncer:pgbouncer" "wrk:wrk" \
+    "promtool:prometheus"; do
     program=${found%%:*}
     if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null &&
         ! ls /usr/lib/postgresql/*/bin/"$program" >/dev/null 2>&1; then

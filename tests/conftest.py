@@ -24,7 +24,7 @@ from tests.servers import (
     postgresql,
     url_of,
 )
-from tests.support import DATABASES, Environment, Project, clean_environment
+from tests.support import DATABASES, SERVERS, Environment, Project, clean_environment
 
 ROOT = Path(__file__).parent.parent
 
@@ -62,6 +62,7 @@ def environment(shared: Path, rendered: Render) -> Environment:
     """One virtual environment with everything that any rendered project depends on."""
     folder = shared / "environment"
     projects = [rendered(preset="standard", database=kind) for kind in DATABASES]
+    projects += [rendered(preset="standard", server=server) for server in SERVERS]
     with FileLock(shared / "environment.lock"):
         if not (folder / "complete").exists():
             uv = find_uv()

@@ -19,6 +19,7 @@ from fastperf_new.answers import FILE
 from fastperf_new.questions import Answer
 
 DATABASES = ("sqlite", "postgresql", "mysql")
+SERVERS = ("uvicorn", "gunicorn", "granian")
 
 FASTPERF = Path(sys.executable).parent / "fastperf"
 
@@ -52,6 +53,12 @@ class Environment:
     """A virtual environment."""
 
     folder: Path
+
+    def variables(self, **more: object) -> dict[str, str]:
+        """Return the variables under which a shell finds the environment's programs."""
+        clean = clean_environment()
+        path = f"{self.folder}/bin{os.pathsep}{clean['PATH']}"
+        return {**clean, "PATH": path, **{name: str(value) for name, value in more.items()}}
 
     def run(
         self, *words: str | Path, cwd: Path, env: Mapping[str, str] | None = None
@@ -140,6 +147,8 @@ def _variants() -> Iterator[dict[str, Answer]]:
                     yield {**base, question.key: answer}
                     if question.key == "database":  # the example has SQL of its own
                         yield {**base, question.key: answer, "example": False}
+                    if answer == "gunicorn":  # it counts workers by the database's connections
+                        yield {**base, question.key: answer, "database": "postgresql"}
 
 
 def name_of(variant: Mapping[str, Answer]) -> str:
@@ -157,15 +166,29 @@ def free_port() -> int:
         return port
 
 
+def production_command(project: Path, port: int, *more: str) -> list[str | Path]:
+    """Return the command that a project's README has for production, but on one port of 127.0.0.1."""
+    found = re.search(
+        r"^In production.*?```console\n(.*?)\n```",
+        (project / "README.md").read_text("utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
+    assert found
+    command = found[1].replace("--host 0.0.0.0", f"--host 127.0.0.1 --port {port}")
+    if "--host" not in command:
+        command += f" --bind 127.0.0.1:{port}"
+    return ["sh", "-c", " ".join(["exec", command, *more])]
+
+
 @contextmanager
-def serving(
+def started(
     words: list[str | Path],
     cwd: Path,
     port: int,
     seconds: float = 30,
     env: dict[str, str] | None = None,
-) -> Iterator[httpx2.Client]:
-    """Start a server and give a client of it; end it, with its children, by its process group."""
+) -> Iterator[tuple[subprocess.Popen[bytes], httpx2.Client]]:
+    """Start a server and give its process and a client; end it, with its children, by its group."""
     log = cwd.parent / f"server-{port}.log"
     with log.open("wb") as output:
         server = subprocess.Popen(
@@ -188,7 +211,7 @@ def serving(
                     assert server.poll() is None, log.read_text()
                     assert time.monotonic() < deadline, log.read_text()
                     time.sleep(0.1)
-            yield client
+            yield server, client
     finally:
         with suppress(ProcessLookupError):  # it has ended by itself
             os.killpg(server.pid, signal.SIGTERM)
@@ -197,3 +220,16 @@ def serving(
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
+
+
+@contextmanager
+def serving(
+    words: list[str | Path],
+    cwd: Path,
+    port: int,
+    seconds: float = 30,
+    env: dict[str, str] | None = None,
+) -> Iterator[httpx2.Client]:
+    """Start a server, give a client of it, and end it."""
+    with started(words, cwd, port, seconds, env) as (_, client):
+        yield client

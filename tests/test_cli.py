@@ -385,6 +385,12 @@ def test_the_rest_is_asked_on_demand(terminal: "pexpect.spawn[str]", tmp_path: P
     terminal.send("n")
     terminal.expect("Compress answers")
     terminal.send("y")
+    terminal.expect("Serve Prometheus metrics")
+    terminal.send("n")
+    terminal.expect("Which server runs it in production")
+    terminal.send("\x1b[B\r")  # down: uvicorn is the default
+    terminal.expect("What is the service shipped as")
+    terminal.send("\r")
     terminal.expect("Which service checks every push")
     terminal.send("\r")
     terminal.expect(pexpect.EOF)
@@ -399,6 +405,9 @@ def test_the_rest_is_asked_on_demand(terminal: "pexpect.spawn[str]", tmp_path: P
         "database": "sqlite",
         "example": False,
         "compression": True,
+        "metrics": False,
+        "server": "gunicorn",
+        "deployment": "none",
         "ci": "none",
     }
 

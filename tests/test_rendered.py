@@ -23,17 +23,20 @@ def project(rendered: Render, tmp_path: Path, request: pytest.FixtureRequest) ->
 
 
 @pytest.mark.parametrize("variant", variants(), ids=name_of)
-def test_its_own_checks_pass(
+def test_its_own_checks_pass(  # noqa: PLR0917  (fixtures)
     variant: dict[str, Answer],
     rendered: Render,
     tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     environment: Environment,
     database_url: MakeUrl,
 ) -> None:
     project = shutil.copytree(rendered(**variant), tmp_path / "shop")
     environment.run("ruff", "check", cwd=project)
     environment.run("ruff", "format", "--check", cwd=project)
-    environment.run("mypy", cwd=project)
+    # What it found in the packages does for every project; each test process has a cache.
+    cache = {"MYPY_CACHE_DIR": str(tmp_path_factory.getbasetemp() / "mypy")}
+    environment.run("mypy", cwd=project, env=cache)
     pytest_ = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     url = database_url(variant.get("database", "sqlite"))
     done = environment.run(*pytest_, cwd=project, env={"TEST_DATABASE_URL": url})
@@ -86,11 +89,16 @@ DATA_FAULTS = [
     (DATA + "gate.py", ">= self._queue", ">= 99", "full_queue"),
     (DATA + "gate.py", "self.leave()  # cancelled", "pass  # cancelled", "loses_no_place"),
     (DATA + "writes.py", "session.begin():", "_nothing(session):", "test_an_answer_means"),
+    (DATA + "sqlite.py", "hide_parameters=True", "hide_parameters=False", "tell_values"),
+    (DATA + "postgresql.py", "hide_parameters=True", "hide_parameters=False", "tell_values"),
+    (DATA + "mysql.py", "hide_parameters=True", "hide_parameters=False", "tell_values"),
+    (DATA + "writes.py", "await session.flush()", "pass", "statement_of_the_flush"),
+    (DATA + "writes.py", "lift_deadline()  # what", "pass  # what", "commit_is_not_cut_off"),
     (DATA + "writes.py", "raise RuntimeError", "RuntimeError", "a_session_in_a_session"),
     (DATA + "writes.py", "writing.now = False", "pass", "outlives_the_session"),
     (DATA + "roads.py", ', scope="function")', ")", "commit_that_fails"),
     (DATA + "reads.py", "if times > 1", "if times > 9", "names_of_their_own"),
-    (DATA + "recorder.py", "if seconds >= self._slow", "if True", "slow_statement"),
+    (DATA + "recorder.py", "if seconds >= self.slow", "if True", "slow_statement"),
     (
         DATA + "recorder.py",
         "        for listener in",
@@ -306,11 +314,60 @@ DATA_FAULTS = [
     ("app/items/routes.py", "with_for_update=True", "with_for_update=None", "changes_at_once"),
     ("app/items/routes.py", "if owner is None:", "if False:", "a_real_one"),
     ("app/health.py", "(UnavailableError, TimeoutError)", "TimeoutError", "live_but_not_ready"),
+    ("app/health.py", "if stopping.is_set():", "if False:", "not_ready_but_live"),
     ("app/health.py", "except BusyError:", "except KeyError:", "busy_service_stays_ready"),
     ("app/health.py", "if missing:", "if False:", "without_migration"),
 ]
 
 FAULTS = [
+    ("app/deadline.py", "self._timer.cancel()", "pass", "answer_that_has_begun"),
+    ("app/deadline.py", "return self.is_over and", "return", "client_that_leaves"),
+    ("app/guard.py", "elif length > self.max_body_size", "elif False", "refused_unread"),
+    ("app/guard.py", "if total > self.max_body_size", "if False", "its_size_is_counted"),
+    (
+        "app/guard.py",
+        "self.domains = tuple(name[1:]",
+        "self.domains = tuple(name[2:]",
+        "known_hosts",
+    ),
+    ("app/observability/logs.py", 'str(entry["loc"])', "str(entry)", "was_not_valid"),
+    ("app/guard.py", "if len(hosts) != 1", "if not hosts", "two_hosts"),
+    ("app/observability/context.py", '"app_root_path" in self.scope', "False", "whole_template"),
+    ("app/guard.py", ' or scope["path"].startswith(PROBES)', "", "probes_come"),
+    ("app/guard.py", 'if scope["path"] not in PAGES', "if True", "documentation_may_load"),
+    ("app/guard.py", ", NO_SNIFFING]", "]", "answers_are_data"),
+    ("app/guard.py", "hide_input_in_errors=True", "hide_input_in_errors=False", "not_repeated"),
+    ("app/main.py", "redirect_slashes=False", "redirect_slashes=True", "slash_too_many"),
+    ("app/main.py", " if guard.docs else None", "", "there_is_none"),
+    ("app/main.py", 'settings.environment == "development"', "True", "there_is_none"),
+    ("app/main.py", "if guard.cors_origins:", "if False:", "they_may_call_it"),
+    ("app/metrics/prometheus.py", ' if key[0] in METHODS else "OTHER"', "", "makes_up"),
+    ("app/metrics/prometheus.py", 'or "unknown"', 'or request.scope["path"]', "makes_up"),
+    ("app/metrics/prometheus.py", "if expected and not", "if not expected and not", "asked_for"),
+    ("app/metrics/prometheus.py", "max(worst, previous)", "0.0", "blocked_loop"),
+    ("app/metrics/prometheus.py", "gate.size - gate.free", "gate.free", "gates_are_shown"),
+    ("app/metrics/prometheus.py", "STATEMENTS.inc(self.number)", "pass", "counted_and_timed"),
+    ("app/metrics/exposition.py", "read_value(key)[0] + value", "read_value(key)[0]", "the_dead"),
+    ("app/metrics/exposition.py", "file.unlink(missing_ok=True)", "pass", "of_the_dead"),
+    ("app/metrics/files.py", "mode=0o700", "mode=0o755", "choose_the_same"),
+    ("app/metrics/files.py", "_started(int(found[1])) != found[2]", "False", "services_that_ended"),
+    ("app/observability/context.py", "getattr(route or", "getattr(None or", "whole_template"),
+    ("app/observability/context.py", "while self._spans and", "while False and", "run_at_once"),
+    ("app/observability/instruments.py", "(took - database) * 1000", "took * 1000", "add_up"),
+    (
+        "app/observability/logs.py",
+        '"route": request.route}',
+        '"route": None}',
+        "with_its_route_and_request",
+    ),
+    ("app/observability/profiling.py", "HTMLResponse(page)", "HTMLResponse('')", "time_goes"),
+    ("tests/conftest.py", 'ctx(["app", "tests.test_loop"])', 'ctx(["nothing"])', "helper_too"),
+    ("app/draining.py", "stopping.set()", "pass", "not_ready_but_live"),
+    ("app/draining.py", "if stopping.is_set():", "if False:", "not_ready_but_live"),
+    ("app/draining.py", "call_later(seconds", "call_later(0", "not_ready_but_live"),
+    ("app/draining.py", "if not seconds:", "if False:", "signal_is_the_servers"),
+    ("app/main.py", "        drain_on_sigterm(settings.drain_seconds)\n", "", "not_ready_but_live"),
+    ("app/settings.py", "Field(default=0, ge=0, ", "Field(default=0, ", "makes_no_sense"),
     ("app/errors.py", 'entry["msg"]', 'entry["input"]', "names_the_field_and_not_its_value"),
     ("app/errors.py", "if isinstance(error.detail, str)", "if True", "any_http_exception"),
     (
@@ -377,7 +434,7 @@ FAULTS = [
     ("app/compression.py", 'weights.get("*", 0.0)) > 0', "1.0) >= 0", "accept_encoding"),
     ("app/compression.py", " or not self.settings.level", "", "TestSwitchedOff"),
     ("app/main.py", "    app.add_middleware(Instruments)\n", "", "every_answer_has_an_id"),
-    ("app/observability/instruments.py", "_ACCEPTED_ID.fullmatch(given)", "given", "forge"),
+    ("app/observability/instruments.py", "if _ACCEPTED_ID.fullmatch(given)", "if given", "forge"),
     (
         "app/observability/instruments.py",
         'scope["path"],',
@@ -392,8 +449,8 @@ FAULTS = [
     ),
     (
         "app/observability/logs.py",
-        '"request_id": getattr(record, "request_id", None) or request_id.get(),',
-        "",
+        '{"request_id": request.id, ',
+        "{",
         "one_line_of_json",
     ),
     ("app/observability/logs.py", "{value!r}", "{value}", "text_format"),
@@ -426,6 +483,33 @@ FAULTS = [
 ]
 
 
+# With the server that they are about: the database, and what the others have.
+CONF = "gunicorn.conf.py"
+BUDGET = DATA + "worker_budget.py"
+GUNICORN_FAULTS = [
+    ("sqlite", CONF, "ceil(int(quota)", "int(int(quota)", "a_quota_leaves_fewer_cores"),
+    ("sqlite", CONF, "if (now :=", "if False and (now :=", "a_quota_leaves_fewer_cores"),
+    ("sqlite", CONF, "elif (older", "elif False and (older", "a_quota_leaves_fewer_cores"),
+    ("sqlite", CONF, "min(cpus(), most_workers())", "cpus()", "the_number_of_workers"),
+    ("sqlite", CONF, 'os.environ.get("WEB_CONCURRENCY") or ', "", "the_number_of_workers"),
+    ("sqlite", CONF, '"WEB_CONCURRENCY"] = ', '"WEB"] = ', "the_number_of_workers"),
+    ("sqlite", CONF, '"timeout_graceful_shutdown": FINISH,', "", "finishes_before_it_is_killed"),
+    ("sqlite", CONF, '"timeout_notify": 0.5,', "", "finishes_before_it_is_killed"),
+    ("sqlite", CONF, '"access_log": False,', "", "finishes_before_it_is_killed"),
+    ("sqlite", CONF, "\ntimeout = FINISH + 5", "\ntimeout = 30", "each_time_is_longer"),
+    ("sqlite", CONF, "ceil(_settings.drain_seconds) + ", "", "each_time_is_longer"),
+    ("sqlite", CONF, "keepalive = 75", "keepalive = 5", "each_time_is_longer"),
+    ("sqlite", CONF, 'ALLOW_IPS", "127.0.0.1"', 'ALLOW_IPS", "*"', "known_proxies"),
+    ("sqlite", CONF, "        configure_logging(_settings)\n", "", "own_messages"),
+    ("sqlite", CONF, "worker_class = ServiceWorker", "", "gunicorn_takes_it"),
+    ("postgresql", BUDGET, "settings.replicas * pools", "pools", "they_fit"),
+    ("postgresql", BUDGET, " - settings.headroom", "", "they_fit"),
+    ("postgresql", BUDGET, "max(1, asyncio.run(least()))", "asyncio.run(least())", "they_fit"),
+    ("postgresql", BUDGET, "if settings.read_url is not None", "if False", "fit_the_replica"),
+    ("postgresql", BUDGET, "except UnavailableError", "except KeyError", "does_not_answer"),
+]
+
+
 def _faults() -> Iterator[tuple[str, str, str, str, str]]:
     own = {"sqlite.py": "sqlite", "postgresql.py": "postgresql", "mysql.py": "mysql"}
     for fault in DATA_FAULTS:
@@ -441,9 +525,12 @@ def _faults() -> Iterator[tuple[str, str, str, str, str]]:
                 yield database, *fault
     for fault in FAULTS:
         yield "sqlite", *fault
+    yield from GUNICORN_FAULTS
 
 
-@pytest.mark.parametrize("fault", _faults(), ids=lambda fault: f"{fault[0]}-{fault[1]}-{fault[4]}")
+@pytest.mark.parametrize(
+    "fault", list(_faults()), ids=lambda fault: f"{fault[0]}-{fault[1]}-{fault[4]}"
+)
 def test_a_broken_pattern_fails_its_proof(
     rendered: Render,
     environment: Environment,
@@ -452,7 +539,10 @@ def test_a_broken_pattern_fails_its_proof(
     fault: tuple[str, str, str, str, str],
 ) -> None:
     database, path, old, new, test = fault
-    project = shutil.copytree(rendered(preset="standard", database=database), tmp_path / "shop")
+    answers = {"preset": "standard", "database": database}
+    if fault in GUNICORN_FAULTS:
+        answers["server"] = "gunicorn"
+    project = shutil.copytree(rendered(**answers), tmp_path / "shop")
     text = (project / path).read_text("utf-8")
     assert old in text
     (project / path).write_text(text.replace(old, new), "utf-8")

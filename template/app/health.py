@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from app.database import TABLES, Base, BusyError, Database, UnavailableError
+from app.draining import stopping
 from app.errors import ProblemError
 
 router = APIRouter(prefix="/health", tags=["health"])
@@ -30,7 +31,9 @@ async def live() -> Health:
 
 @router.get("/ready")
 async def ready(request: Request) -> Health:
-    """Say that the database answers too, and has been migrated."""
+    """Say that the database answers too, has been migrated, and nobody said to stop."""
+    if stopping.is_set():
+        raise ProblemError(503, "The service is stopping.")
     database: Database = request.state.database
     try:
         async with asyncio.timeout(READY_TIMEOUT):

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -12,7 +13,13 @@ class Settings(BaseSettings):
         pydantic.ValidationError: when a variable holds a value that its field refuses.
     """
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
 
+    # In development a request can be profiled: never where others can reach the service.
+    environment: Literal["production", "development"] = "production"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
+    # Seconds between the signal to stop and stopping, in which readiness fails.
+    drain_seconds: float = Field(default=0, ge=0, allow_inf_nan=False)

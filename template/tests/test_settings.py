@@ -23,6 +23,7 @@ def test_the_environment_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         ("DATABASE_TIMEOUT", "-1"),
         ("DATABASE_QUEUE", "-1"),
         ("LOG_LEVEL", "LOUD"),
+        ("DRAIN_SECONDS", "-1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(

@@ -26,6 +26,11 @@ class ServerSettings(PoolSettings):
     workers: int = Field(default=1, ge=1, validation_alias="WEB_CONCURRENCY")
     replicas: int = Field(default=1, ge=1, validation_alias="REPLICAS")
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether the limits are the server's own, so that it can be asked for them."""
+        return True
+
 
 class BudgetError(Exception):
     """The service could open more connections than the server allows."""

@@ -35,6 +35,7 @@ class Gate:
     """
 
     def __init__(self, size: int, *, queue: int, timeout: float) -> None:
+        self.size = size
         self.free = size
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._queue = queue

@@ -122,6 +122,7 @@ def _create_engine(url: str, settings: DatabaseSettings, size: int, **options: A
         pool_size=size,
         max_overflow=0,
         pool_timeout=settings.timeout,
+        hide_parameters=True,
         connect_args={"connect_timeout": settings.timeout},
         **options,
     )

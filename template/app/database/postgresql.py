@@ -69,6 +69,11 @@ class DatabaseSettings(ServerSettings):
     # READ_DATABASE_URL a role that cannot write: pgbouncer does not pass the setting on.
     pgbouncer: bool = False
 
+    @property
+    def has_budget(self) -> bool:
+        """Whether the limits are the server's own, and not pgbouncer's."""
+        return not self.pgbouncer
+
     @field_validator("url", "read_url")
     @classmethod
     def _names_the_driver(cls, url: str | None) -> str | None:
@@ -113,6 +118,7 @@ def create_write_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
         pool_size=settings.write_pool,
         max_overflow=0,
         pool_timeout=settings.timeout,
+        hide_parameters=True,
         connect_args=options,
     )
     check_after_idling(engine)
@@ -176,7 +182,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
     Raises:
         BudgetError: when the server allows fewer connections than the service may open.
     """
-    if not settings.pgbouncer:
+    if settings.has_budget:
         await check_budget(settings, connection_limit)
     recorder = Recorder(settings.slow)
     engine = create_write_engine(settings.url, settings)

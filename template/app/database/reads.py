@@ -10,6 +10,8 @@ from typing import Any, Protocol
 from sqlalchemy import Column, Label, Select
 from sqlalchemy.sql.elements import ColumnClause
 
+from app.database.gate import Gate
+
 # One row: its columns' names and values.
 Row = dict[str, Any]
 
@@ -38,7 +40,9 @@ class Query:
 
 
 class ReadRoad(Protocol):
-    """Runs queries."""
+    """Runs queries, as many at once as its gate lets in."""
+
+    gate: Gate
 
     async def one(self, query: Query, **parameters: Any) -> Row | None:
         """Return the only row, None when there is none.

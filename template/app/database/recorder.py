@@ -26,11 +26,11 @@ class Recorder:
 
     def __init__(self, slow: float) -> None:
         self.listeners: list[Listener] = []
-        self._slow = slow
+        self.slow = slow
 
     def record(self, statement: str, seconds: float) -> None:
         """Take note of a statement that has ended, well or not, after `seconds`."""
-        if seconds >= self._slow:
+        if seconds >= self.slow:
             logger.warning(
                 "slow statement",
                 extra={"statement": statement, "duration_ms": round(seconds * 1000, 3)},

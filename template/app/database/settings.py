@@ -8,7 +8,12 @@ class PoolSettings(BaseSettings):
     """The pools and what a request may wait for them."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_prefix="DATABASE_", extra="ignore", frozen=True, populate_by_name=True
+        env_file=".env",
+        env_prefix="DATABASE_",
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,  # a URL holds a password
     )
 
     read_pool: int = Field(default=10, ge=1)  # connections of the read road

@@ -4,10 +4,11 @@ A write session takes the write lock when it begins, so a read-modify-write cann
 another one's update. The read road's connections refuse to write.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from sqlite3 import SQLITE_BUSY, SQLITE_CANTOPEN
+from sqlite3 import SQLITE_BUSY, SQLITE_CANTOPEN, OperationalError
 from typing import Any, Literal
 
 from alembic.autogenerate.api import AutogenContext
@@ -15,12 +16,13 @@ from pydantic import Field, field_validator
 from sqlalchemy import Column, ColumnElement, DateTime, Dialect, Integer, bindparam, event, select
 from sqlalchemy import column as named_column
 from sqlalchemy import table as named_table
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
+from sqlalchemy.util import await_only
 
 from app.database.core_reads import CoreReads
 from app.database.gate import Gate
@@ -84,7 +86,13 @@ def create_write_engine(
         foreign_keys: off for migrations, which change a table by copying and dropping it;
             the rows that refer to it must outlive that.
     """
-    engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=settings.timeout)
+    engine = create_async_engine(
+        url,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=settings.timeout,
+        hide_parameters=True,
+    )
     pragma = f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}"
     event.listen(engine.sync_engine, "connect", _configure(settings.timeout, pragma))
     event.listen(
@@ -103,6 +111,7 @@ def create_read_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
         pool_size=settings.read_pool,
         max_overflow=0,
         pool_timeout=settings.timeout,
+        hide_parameters=True,
         # Nothing to roll back outside a transaction: spares two round trips per request.
         pool_reset_on_return=None,
         skip_autocommit_rollback=True,
@@ -116,16 +125,31 @@ def _configure(timeout: float, *pragmas: str) -> Any:
     def configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # the driver must not begin transactions itself
         cursor = connection.cursor()
-        for pragma in (
-            f"PRAGMA busy_timeout = {int(timeout * 1000)}",
-            "PRAGMA journal_mode = WAL",  # readers and the writer do not block each other
-            "PRAGMA synchronous = NORMAL",  # never corrupt; a power cut may take the last commits
-            *pragmas,
-        ):
+        cursor.execute(f"PRAGMA busy_timeout = {int(timeout * 1000)}")
+        _write_ahead(cursor, timeout)
+        # Never corrupt; a power cut may take the last commits.
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        for pragma in pragmas:
             cursor.execute(pragma)
         cursor.close()
 
     return configure
+
+
+def _write_ahead(cursor: DBAPICursor, timeout: float) -> None:
+    """Set the file to WAL: readers and the writer do not block each other.
+
+    SQLite does not wait here when another process uses a file that is not in WAL yet.
+    """
+    tries = max(1, int(timeout / 0.01))
+    for attempt in range(1, tries + 1):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            return
+        except OperationalError:
+            if attempt == tries:
+                raise
+            await_only(asyncio.sleep(0.01))
 
 
 def is_unavailable(error: DBAPIError) -> bool:

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from app.database.gate import Gate, UnavailableError
+from app.deadline import lift_deadline
 
 # Tells whether an error says that the database cannot answer now.
 Judge = Callable[[DBAPIError], bool]
@@ -57,6 +58,8 @@ class WriteRoad:
             async with self.gate, self._sessions() as session, session.begin():
                 _writing.set(writing)
                 yield session
+                await session.flush()
+                lift_deadline()  # what is committed must not be answered with a 504
         except DBAPIError as error:
             if self._is_unavailable(error):
                 raise UnavailableError from error

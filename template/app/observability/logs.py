@@ -3,23 +3,32 @@
 import asyncio
 import json
 import logging
+import re
 from contextlib import suppress
-from contextvars import ContextVar
 from datetime import UTC, datetime
 from time import time
-from typing import TextIO
+from traceback import format_tb
+from typing import Any, TextIO
 
+from fastapi.exceptions import ValidationException
+from pydantic import ValidationError
 from pydantic_core import to_json
 
+from app.observability.context import current_request
 from app.settings import Settings
-
-request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 BATCH_SECONDS = 0.1
 MAX_BATCH = 100  # lines
 
 # What every record has: the rest came with `extra=`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
+
+# Databases repeat a row's values in some errors, which may be secrets.
+_VALUES = re.compile(
+    r"(?<=^DETAIL:).*?(?=^HINT|^CONTEXT|^\[SQL|^\(Background|^The above|^During|^Traceback|\Z)"
+    r"|(?<=Duplicate entry ).*?(?= for key)",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 class RequestRecord(logging.LogRecord):
@@ -33,7 +42,8 @@ class RequestRecord(logging.LogRecord):
         self.name = name
         self.msg = message
         self.created = time()
-        self.request_id = request_id.get()
+        request = current_request.get()
+        self.request_id = request and request.id
         self.fields = fields
 
 
@@ -42,11 +52,26 @@ _TEMPLATE = vars(logging.LogRecord("", logging.INFO, "", 0, "", None, None))
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
     if isinstance(record, RequestRecord):
-        return record.fields
-    return {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        return {"request_id": record.request_id, **record.fields}
+    request = current_request.get()
+    about = {"request_id": request.id, "route": request.route} if request else {}
+    extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+    return {**about, **extra}
 
 
-class JSONFormatter(logging.Formatter):
+class SafeFormatter(logging.Formatter):
+    """Formats exceptions without the values that some of them repeat."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        """Return the traceback; what was not valid is told by its place only."""
+        _, error, at = ei
+        if isinstance(error, ValidationError | ValidationException):
+            places = ", ".join(str(entry["loc"]) for entry in error.errors())
+            return "".join(format_tb(at)) + f"{type(error).__name__}: {places}"
+        return _VALUES.sub(" ...\n", super().formatException(ei))
+
+
+class JSONFormatter(SafeFormatter):
     """Formats a record, and whatever came with `extra=`, as one line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -55,7 +80,6 @@ class JSONFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
-            "request_id": getattr(record, "request_id", None) or request_id.get(),
             **_extra(record),
         }
         if record.exc_info:
@@ -66,14 +90,14 @@ class JSONFormatter(logging.Formatter):
             return json.dumps(entry, default=str)
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(SafeFormatter):
     """Formats a record for a person at a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = super().format(record)
-        extra = {**_extra(record), "request_id": request_id.get()}
         # repr: what a client sent must not begin a line of its own.
-        return " ".join([line, *(f"{key}={value!r}" for key, value in extra.items() if value)])
+        told = (f"{key}={value!r}" for key, value in _extra(record).items() if value)
+        return " ".join([line, *told])
 
 
 class BatchHandler(logging.StreamHandler[TextIO]):

@@ -6,6 +6,14 @@ from sqlalchemy import text
 
 from app.database import Database, Query
 
+START = {"open_database", "connect_for_migrations"}
+# Where a call may block, by the end of a file's path: nobody waits while a service starts,
+# and asyncpg looks for a file of passwords when it opens a connection.
+MAY_BLOCK = [
+    ("app/database/postgresql.py", START),
+    ("asyncpg/connect_utils.py", {"_parse_connect_arguments"}),
+]
+
 
 async def plan(database: Database, query: Query, **parameters: Any) -> str:
     """Return the plan of a query: the indexes it uses, and "SORT" when it has to sort.

@@ -1,16 +1,19 @@
 """The write road: what is answered has been committed, and nothing else is kept."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from sqlalchemy import Column, Integer, MetaData, Table, event, insert, select, update
+from sqlalchemy import Column, Integer, MetaData, String, Table, event, insert, select, update
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import IntegrityError
 
 from app.database import Database, DatabaseSettings, Query, Reads, WriteSession
 from app.database.reads import ReadRoad
+from app.observability.logs import JSONFormatter, TextFormatter
 from tests.database.scratch import existing
 
 counters = Table("counters", MetaData(), Column("value", Integer, nullable=False))
@@ -150,3 +153,24 @@ class TestSaturation:
         busy = first if first.status_code == 503 else second
         assert busy.headers["retry-after"] == "1"
         assert busy.headers["content-type"] == "application/problem+json"
+
+
+async def test_an_error_does_not_tell_values(database: Database) -> None:
+    words = Table("words", MetaData(), Column("word", String(20), primary_key=True))
+    secret = "hun'\nter2"  # noqa: S105
+
+    async def write() -> None:
+        async with database.writes.session() as session:
+            for _ in range(2):
+                await session.execute(insert(words).values(word=secret))
+
+    async with existing(database, words):
+        with pytest.raises(IntegrityError) as failed:
+            await write()
+
+    error = (failed.type, failed.value, failed.tb)
+    record = logging.LogRecord("shop", logging.ERROR, "", 0, "failed", None, error)
+    for formatter in (JSONFormatter(), TextFormatter()):
+        line = formatter.format(record)
+        assert "IntegrityError" in line
+        assert "ter2" not in line

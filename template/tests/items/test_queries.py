@@ -134,7 +134,7 @@ class SlowReads:
     """The read road, where every statement takes a while."""
 
     def __init__(self, database: Database, seconds: float) -> None:
-        self.reads = database.reads
+        self.reads, self.gate = database.reads, database.reads.gate
         self.seconds = seconds
         self.ended = 0
 

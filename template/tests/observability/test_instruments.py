@@ -1,13 +1,19 @@
 """What the outermost middleware adds to every request."""
 
+import io
+import json
 import logging
+import re
+from time import sleep
 
 import pytest
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
 from starlette.middleware.base import BaseHTTPMiddleware
 
-from app.observability.logs import RequestRecord
+from app.database import Database
+from app.observability.context import RequestContext
+from app.observability.logs import JSONFormatter, RequestRecord
 
 
 @pytest.fixture
@@ -61,3 +67,76 @@ def test_all_middleware_is_pure_asgi(app: FastAPI) -> None:
     for middleware in app.user_middleware:
         assert isinstance(middleware.cls, type)
         assert not issubclass(middleware.cls, BaseHTTPMiddleware)
+
+
+async def test_the_shares_of_the_time_add_up(client: AsyncClient) -> None:
+    headers = (await client.get("/health/ready")).headers
+
+    timing = re.fullmatch(r"app;dur=([\d.]+), db;dur=([\d.]+)", headers["server-timing"])
+    assert timing
+    application, database = map(float, timing.groups())
+    assert application > 0
+    assert database > 0
+    assert application + database == pytest.approx(
+        float(headers["x-process-time"]) * 1000, abs=0.002
+    )
+
+
+def test_statements_that_run_at_once_count_once() -> None:
+    request = RequestContext("r-1", {})
+    sleep(0.06)
+
+    request.add_statement(0.01)  # alone
+    sleep(0.03)
+    request.add_statement(0.01)  # begins after the first has ended
+    request.add_statement(0.02)  # begins before the second
+    request.add_statement(0.001)  # lies within it
+
+    assert request.database_seconds == pytest.approx(0.03, abs=0.003)
+
+
+async def test_a_request_is_logged_under_its_whole_template(
+    client: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    router = APIRouter(prefix="/things")
+
+    @router.get("/{thing}")
+    async def get_thing(thing: str) -> str:
+        return thing
+
+    app.include_router(router, prefix="/shop")
+    mounted = FastAPI()
+    mounted.include_router(router, prefix="/shop")
+    app.mount("/v1", mounted)
+
+    with caplog.at_level(logging.INFO, "app.request"):
+        await client.get("/shop/things/tea")
+        await client.get("/v1/shop/things/tea")
+        await client.get("/shop/nothing")
+
+    records = [record for record in caplog.records if isinstance(record, RequestRecord)]
+    assert [record.fields["route"] for record in records] == [
+        "/shop/things/{thing}",
+        "/v1/shop/things/{thing}",
+        None,
+    ]
+
+
+async def test_a_slow_statement_is_logged_with_its_route_and_request(
+    client: AsyncClient, state: dict[str, Database]
+) -> None:
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(JSONFormatter())
+    logger = logging.getLogger("app.database")
+    logger.addHandler(handler)
+
+    await client.get("/health/ready")
+    state["database"].recorder.slow = 0.0
+    response = await client.get("/health/ready")
+
+    logger.removeHandler(handler)
+    entry = json.loads(written.getvalue())
+    assert entry["message"] == "slow statement"
+    assert entry["route"] == "/health/ready"
+    assert entry["request_id"] == response.headers["x-request-id"]

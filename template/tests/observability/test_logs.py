@@ -6,13 +6,14 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
+from app.observability.context import RequestContext, current_request
 from app.observability.logs import (
     BATCH_SECONDS,
     MAX_BATCH,
     RequestRecord,
     configure_logging,
-    request_id,
 )
 from app.settings import Settings
 
@@ -35,11 +36,11 @@ def test_a_record_is_one_line_of_json_with_its_request(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logging(settings)
-    token = request_id.set("r-1")
+    token = current_request.set(RequestContext("r-1", {}))
 
     logging.getLogger("shop").warning("sold\nout: %s", "tea 🍵", extra={"left": 0})
 
-    request_id.reset(token)
+    current_request.reset(token)
     (line,) = capsys.readouterr().err.splitlines()
     entry = json.loads(line)
     assert entry.pop("time").endswith("+00:00")
@@ -48,6 +49,7 @@ def test_a_record_is_one_line_of_json_with_its_request(
         "logger": "shop",
         "message": "sold\nout: tea 🍵",
         "request_id": "r-1",
+        "route": None,
         "left": 0,
     }
 
@@ -66,18 +68,35 @@ def test_an_exception_stays_on_the_line(
     assert json.loads(line)["exception"].endswith("RuntimeError: boom")
 
 
+def test_what_was_not_valid_is_not_repeated(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure_logging(settings)
+
+    try:
+        TypeAdapter(dict[str, int]).validate_python({"password": "hunter2"})
+    except ValidationError:
+        logging.getLogger("shop").exception("failed")
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["exception"].endswith("ValidationError: ('password',)")
+    assert "hunter2" not in line.replace('{"password": "hunter2"}', "").replace(
+        '{\\"password\\": \\"hunter2\\"}', ""
+    )
+
+
 def test_the_text_format_is_for_people(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logging(settings.model_copy(update={"log_format": "text"}))
 
-    token = request_id.set("r-1")
+    token = current_request.set(RequestContext("r-1", {}))
 
     logging.getLogger("shop").info("sold", extra={"path": "/a\nCRITICAL forged"})
 
-    request_id.reset(token)
+    current_request.reset(token)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith(r"INFO    shop sold path='/a\nCRITICAL forged' request_id='r-1'")
+    assert line.endswith(r"INFO    shop sold request_id='r-1' path='/a\nCRITICAL forged'")
 
 
 def test_the_server_logs_no_requests_of_its_own(settings: Settings) -> None:

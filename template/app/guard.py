@@ -1,0 +1,130 @@
+"""What a request may ask for, and what browsers may do with the answer.
+
+`Guard` is one pure ASGI layer, so that it holds for every kind of route.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.deadline import Deadline, current_deadline
+from app.errors import ProblemError, ProblemResponse
+
+Names = Annotated[list[str], NoDecode]  # separated by commas
+
+# Fit for an API, whose answers are data: https://cheatsheetseries.owasp.org, "REST Security".
+# HTTPS, and the header that insists on it, are the business of the proxy that speaks it.
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+# FastAPI's documentation loads scripts and styles; nothing else does.
+PAGES = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
+
+_PORT = re.compile(r":\d*\Z")
+
+PROBES = "/health/"  # asked for by address, so under any host
+
+
+class GuardSettings(BaseSettings):
+    """Limits; each is an environment variable of the same name."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    # Names under which clients may reach the service; "*" is any, "*.example.com" its subdomains.
+    allowed_hosts: Names = ["*"]
+    # Whose pages may call it from a browser, "https://example.com"; none unless named here.
+    cors_origins: Names = []
+    max_body_size: int = Field(default=1_048_576, ge=0)  # bytes
+    # Seconds until the answer begins.
+    request_deadline: float = Field(default=30.0, gt=0, allow_inf_nan=False)
+    docs: bool = True  # serve /docs, /redoc and /openapi.json
+
+    @field_validator("allowed_hosts", "cors_origins", mode="before")
+    @classmethod
+    def _split(cls, names: str | list[str]) -> list[str]:
+        words = names.split(",") if isinstance(names, str) else names
+        return [word.strip() for word in words if word.strip()]
+
+
+class Guard:
+    """Refuses foreign hosts (400) and large bodies (413), and ends what takes too long (504).
+
+    Tells browsers that answers are data.
+    """
+
+    def __init__(self, app: ASGIApp, settings: GuardSettings) -> None:
+        self.app = app
+        self.seconds = settings.request_deadline
+        self.max_body_size = settings.max_body_size
+        self.too_large = f"A body has at most {settings.max_body_size} bytes."
+        self.any_host = "*" in settings.allowed_hosts
+        names = [name.lower() for name in settings.allowed_hosts]
+        self.hosts = {name for name in names if not name.startswith("*.")}
+        self.domains = tuple(name[1:] for name in names if name.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        hosts, length = [], 0
+        for name, value in scope["headers"]:
+            if name == b"host":
+                hosts.append(value)
+            elif name == b"content-length":
+                length = int(value)  # the server has checked it
+        app = self.app
+        if not (self.any_host or self._knows(hosts) or scope["path"].startswith(PROBES)):
+            app = ProblemResponse(400, "The host is unknown.")
+        elif length > self.max_body_size:
+            app = ProblemResponse(413, self.too_large)
+        receive = self._limited(receive)
+        deadline = Deadline(self.seconds)
+        token = current_deadline.set(deadline)
+
+        # Not `async`: it hands on what `send` returns, and spares a coroutine for each message.
+        def send_with_headers(message: Message) -> Awaitable[None]:
+            if message["type"] == "http.response.start":
+                deadline.lift()
+                headers = [*message.get("headers", ()), NO_SNIFFING]
+                if scope["path"] not in PAGES:
+                    headers.append(NO_CONTENT)
+                message["headers"] = headers
+            return send(message)
+
+        try:
+            await app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:
+            if not deadline.ended_it():
+                raise
+            problem = ProblemResponse(504, f"There was no answer within {self.seconds:g} s.")
+            await problem(scope, receive, send_with_headers)
+        finally:
+            deadline.lift()
+            current_deadline.reset(token)
+
+    def _knows(self, hosts: list[bytes]) -> bool:
+        if len(hosts) != 1:  # with two, each reader would believe another
+            return False
+        name = _PORT.sub("", hosts[0].decode("latin-1")).lower()
+        return name in self.hosts or name.endswith(self.domains)
+
+    def _limited(self, receive: Receive) -> Receive:
+        """Count the bytes of a body, which may say nothing of its length."""
+        total = 0
+
+        async def counted() -> Message:
+            nonlocal total
+            message = await receive()
+            total += len(message.get("body", b""))
+            if total > self.max_body_size:
+                raise ProblemError(413, self.too_large)
+            return message
+
+        return counted

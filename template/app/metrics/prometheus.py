@@ -1,0 +1,155 @@
+"""What is measured, and `/metrics`, where Prometheus reads it.
+
+Labels take few values: a route is its template, a path that no route knows and a method
+that HTTP does not are folded, so that a client cannot make the number of series grow.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from hmac import compare_digest
+from time import perf_counter
+
+from anyio import to_thread
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.database import Database
+from app.errors import ProblemError
+from app.metrics.exposition import exposition
+from app.observability import instruments
+from app.observability.context import RequestContext
+
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# Seconds: a good answer takes a few milliseconds, a bad one runs into the deadline.
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+SAMPLES = 0.1  # seconds between two looks at the event loop
+WINDOW = 10.0  # seconds that the worst of them is remembered
+
+REQUESTS = Histogram(
+    "http_request_duration_seconds",
+    "Time from a request's arrival to the end of its answer.",
+    ["method", "route", "status"],
+    buckets=BUCKETS,
+)
+STATEMENTS = Counter("database_statements", "Statements of the database.")
+STATEMENT_SECONDS = Counter("database_statement_seconds", "Time of the database's statements.")
+IN_USE = Gauge(
+    "database_connections_in_use",
+    "Connections that a request has now.",
+    ["road"],
+    multiprocess_mode="livesum",
+)
+LIMIT = Gauge(
+    "database_connections_limit",
+    "Connections that requests may have at once.",
+    ["road"],
+    multiprocess_mode="livesum",
+)
+WAITING = Gauge(
+    "database_requests_waiting",
+    "Requests that wait for a connection.",
+    ["road"],
+    multiprocess_mode="livesum",
+)
+LAG = Gauge(
+    "event_loop_lag_seconds",
+    f"The longest that a ready task waited for its turn in the last {WINDOW:g} seconds.",
+    multiprocess_mode="livemax",
+)
+
+_series: dict[tuple[str, str | None, int], Histogram] = {}
+
+
+class MetricsSettings(BaseSettings):
+    """Who may read the metrics."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_prefix="METRICS_",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    # What Prometheus sends as "Authorization: Bearer"; without it anyone may read, so keep
+    # the path inside then: do not let the proxy pass it on.
+    token: SecretStr | None = None
+
+
+def observe(request: RequestContext, status: int, seconds: float) -> None:
+    """Count a request that was answered."""
+    key = (request.scope["method"], request.route, status)
+    series = _series.get(key)
+    if series is None:
+        method = key[0] if key[0] in METHODS else "OTHER"
+        series = REQUESTS.labels(method, key[1] or "unknown", str(status))
+        if method != "OTHER":  # what a client makes up must not fill the memory
+            _series[key] = series
+    series.observe(seconds)
+
+
+@asynccontextmanager
+async def watch(database: Database) -> AsyncIterator[None]:
+    """Count requests and statements, and keep the gauges up to date."""
+    statements = _Statements()
+    database.recorder.listeners.append(statements.add)
+    instruments.observers.append(observe)
+    sampling = asyncio.create_task(_sample(database, statements))
+    try:
+        yield
+    finally:
+        sampling.cancel()
+        instruments.observers.remove(observe)
+        database.recorder.listeners.remove(statements.add)
+        statements.count_up()
+
+
+class _Statements:
+    """Statements since the last sample: to count each would cost more than to send some."""
+
+    def __init__(self) -> None:
+        self.number, self.seconds = 0, 0.0
+
+    def add(self, _: str, seconds: float) -> None:
+        self.number += 1
+        self.seconds += seconds
+
+    def count_up(self) -> None:
+        STATEMENTS.inc(self.number)
+        STATEMENT_SECONDS.inc(self.seconds)
+        self.number, self.seconds = 0, 0.0
+
+
+async def _sample(database: Database, statements: _Statements) -> None:
+    worst, previous = 0.0, 0.0
+    renewed = perf_counter()
+    while True:
+        asked = perf_counter()
+        await asyncio.sleep(SAMPLES)
+        now = perf_counter()
+        worst = max(worst, now - asked - SAMPLES)
+        LAG.set(max(worst, previous))
+        if now - renewed > WINDOW / 2:
+            worst, previous, renewed = 0.0, worst, now
+        statements.count_up()
+        for road, gate in (("read", database.reads.gate), ("write", database.writes.gate)):
+            IN_USE.labels(road).set(gate.size - gate.free)
+            LIMIT.labels(road).set(gate.size)
+            WAITING.labels(road).set(gate.waiting)
+
+
+def add_metrics(app: FastAPI) -> None:
+    """Serve `/metrics`."""
+    token = MetricsSettings().token
+    expected = token and f"Bearer {token.get_secret_value()}".encode()
+
+    @app.get("/metrics", include_in_schema=False)
+    async def read_metrics(request: Request) -> Response:
+        given = request.headers.get("authorization", "").encode()
+        if expected and not compare_digest(given, expected):
+            raise ProblemError(401, "The token is missing or wrong.")
+        # In a thread: with many routes and workers it takes some milliseconds.
+        return Response(await to_thread.run_sync(exposition), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,59 @@
+"""The request that is being answered, for all that tells of it."""
+
+from contextvars import ContextVar
+from time import perf_counter
+
+from starlette.types import Scope
+
+
+class RequestContext:
+    """What is known of a request so far.
+
+    Args:
+        request_id: its id.
+        scope: its ASGI scope, in which routing leaves the route.
+    """
+
+    __slots__ = ("_spans", "database_seconds", "id", "scope", "started")
+
+    def __init__(self, request_id: str, scope: Scope) -> None:
+        self.id = request_id
+        self.scope = scope
+        self.started = perf_counter()
+        self.database_seconds = 0.0  # in which at least one statement ran
+        self._spans: list[tuple[float, float]] = []  # in which statements ran, none overlapping
+
+    @property
+    def route(self) -> str | None:
+        """The template of the route's path with all prefixes, None when there is no such route."""
+        # FastAPI keeps an included route with the path that its own router knows, and the
+        # whole path in what it calls the effective context.
+        route = self.scope.get("fastapi", {}).get("effective_route_context")
+        path: str | None = getattr(route or self.scope.get("route"), "path", None)
+        if (
+            path is not None and "app_root_path" in self.scope
+        ):  # it is an application's mounted here
+            root: str = self.scope["root_path"]
+            return root.removeprefix(self.scope["app_root_path"]) + path
+        return path
+
+    def add_statement(self, seconds: float) -> None:
+        """Take note of a statement that ends now; several may have run at once."""
+        end = perf_counter()
+        start = end - seconds
+        while self._spans and self._spans[-1][1] > start:
+            other, its_end = self._spans.pop()
+            self.database_seconds -= its_end - other
+            start = min(start, other)
+        self._spans.append((start, end))
+        self.database_seconds += end - start
+
+
+current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)
+
+
+def count_statement(_: str, seconds: float) -> None:
+    """Tell the current request of a statement: a listener of the database's recorder."""
+    request = current_request.get()
+    if request is not None:
+        request.add_statement(seconds)

@@ -1,0 +1,99 @@
+"""gunicorn in production: `gunicorn app.main:app` reads this file.
+
+https://docs.gunicorn.org/en/stable/settings.html
+"""
+
+import os
+import signal
+from math import ceil
+from pathlib import Path
+from typing import Any, ClassVar
+
+from gunicorn.glogging import Logger
+from uvicorn_worker import UvicornWorker
+
+from app.database import most_workers
+from app.guard import GuardSettings
+from app.observability.logs import configure_logging
+from app.settings import Settings
+
+_settings = Settings()
+
+# Seconds for requests that have begun, once a worker stops: more than any may take.
+FINISH = ceil(GuardSettings().request_deadline) + 5
+
+
+class ServiceWorker(UvicornWorker):
+    """uvicorn, told what gunicorn's own workers know by themselves."""
+
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
+        **UvicornWorker.CONFIG_KWARGS,
+        # Without it a worker waits for ever, is killed and never closes its connections.
+        "timeout_graceful_shutdown": FINISH,
+        "timeout_notify": 0.5,  # seconds; none follow once it stops, so the last must be fresh
+        "access_log": False,  # the service has its own, with durations and ids
+    }
+
+    def init_signals(self):
+        """Let a worker that has stopped after draining exit, not die of the signal it stopped by."""
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until uvicorn has a handler, and after it
+
+
+class ServiceLogger(Logger):
+    """gunicorn's own messages in the service's format."""
+
+    def setup(self, cfg):
+        """Hand them to the root logger, now and when the configuration is loaded again."""
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True
+        configure_logging(_settings)
+
+
+def cpus(cgroup: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return how many processes can run at once: cores, or what a container's quota leaves.
+
+    https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    quota, period = "max", "0"  # microseconds
+    if (now := cgroup / "cpu.max").exists():
+        quota, period = now.read_text().split()
+    elif (older := cgroup / "cpu/cpu.cfs_quota_us").exists():  # version 1
+        quota, period = older.read_text(), (cgroup / "cpu/cpu.cfs_period_us").read_text()
+    unlimited = quota == "max" or int(quota) < 0
+    return (cores or 1) if unlimited else min(cores or 1, ceil(int(quota) / int(period)))
+
+
+# --- Workers ---
+worker_class = ServiceWorker
+# More than one for each core brings memory and nothing else. The service's connection budget
+# reads the same variable.
+workers = int(os.environ.get("WEB_CONCURRENCY") or min(cpus(), most_workers()))
+os.environ["WEB_CONCURRENCY"] = str(workers)
+# What leaks is given back now and then; not by all workers at once.
+max_requests = 1_000_000
+max_requests_jitter = 100_000
+
+# --- Time, in seconds ---
+timeout = FINISH + 5  # without a heartbeat, then the worker is taken for blocked and replaced
+graceful_timeout = ceil(_settings.drain_seconds) + FINISH + 5  # then workers are killed
+keepalive = 75  # longer than a load balancer keeps a connection, or it writes into a closed one
+if os.access("/dev/shm", os.W_OK):  # noqa: S108
+    worker_tmp_dir = "/dev/shm"  # noqa: S108  the heartbeat must not wait for a disk
+
+# --- Network ---
+bind = f"0.0.0.0:{os.environ.get('PORT') or 8000}"
+# Proxies whose X-Forwarded-For and -Proto are believed.
+forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+control_socket_disable = True  # nobody is to steer it but its platform, and a disk may be read-only
+
+# --- Logs ---
+logger_class = ServiceLogger
+loglevel = _settings.log_level
+
+
+def on_starting(server):
+    """Tell the service how many workers it has, should the command line have another number."""
+    os.environ["WEB_CONCURRENCY"] = str(server.cfg.workers)

@@ -1,0 +1,155 @@
+"""What `/metrics` says of one worker."""
+
+import asyncio
+import time
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from httpx2 import AsyncClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.database import Reads
+from app.errors import ProblemError
+from app.metrics.prometheus import SAMPLES, WINDOW
+
+
+@pytest.fixture
+def app(app: FastAPI) -> FastAPI:
+    inner = APIRouter(prefix="/things")
+
+    @inner.get("/{thing}")
+    async def get_thing(thing: str) -> str:
+        if thing == "none":
+            raise ProblemError(404, "There is no such thing.")
+        return thing
+
+    outer = APIRouter(prefix="/inner")
+    outer.include_router(inner)
+    app.include_router(outer, prefix="/outer")
+    app.include_router(outer, prefix="/other")
+    return app
+
+
+async def values(client: AsyncClient, name: str) -> dict[tuple[str, ...], float]:
+    """Return the samples of a metric by the values of their labels."""
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        tuple(sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+async def added(client: AsyncClient, *calls: tuple[str, str]) -> dict[tuple[str, ...], float]:
+    """Return what some requests add to the counts of requests."""
+    name = "http_request_duration_seconds_count"
+    before = await values(client, name)
+    for method, path in calls:
+        await client.request(method, path)
+    after = await values(client, name)
+    return {
+        labels: count - before.get(labels, 0)
+        for labels, count in after.items()
+        if count != before.get(labels, 0) and "/metrics" not in labels
+    }
+
+
+async def test_a_request_is_counted_under_its_whole_template(client: AsyncClient) -> None:
+    calls = [("GET", f"/{prefix}/inner/things/{n}") for prefix in ("outer", "other") for n in "ab"]
+    calls.append(("GET", "/outer/inner/things/none"))
+
+    assert await added(client, *calls) == {
+        ("GET", "/outer/inner/things/{thing}", "200"): 2,
+        ("GET", "/other/inner/things/{thing}", "200"): 2,
+        ("GET", "/outer/inner/things/{thing}", "404"): 1,
+    }
+
+
+async def test_what_a_client_makes_up_is_one_series(client: AsyncClient) -> None:
+    calls = [("GET", f"/made-up/{n}") for n in range(3)]
+    calls += [("BREW", "/made-up"), ("STEAL", "/made-up")]
+
+    assert await added(client, *calls) == {
+        ("GET", "unknown", "404"): 3,
+        ("OTHER", "unknown", "404"): 2,
+    }
+
+
+async def test_statements_are_counted_and_timed(client: AsyncClient) -> None:
+    before = await values(client, "database_statements_total")
+    seconds = await values(client, "database_statement_seconds_total")
+
+    await client.get("/health/ready")
+    await asyncio.sleep(3 * SAMPLES)
+
+    assert (await values(client, "database_statements_total"))[()] == before[()] + 1
+    assert (await values(client, "database_statement_seconds_total"))[()] > seconds[()]
+
+
+async def test_the_gates_are_shown(client: AsyncClient, app: FastAPI) -> None:
+    inside, leave = asyncio.Event(), asyncio.Event()
+
+    @app.get("/holds")
+    async def hold(reads: Reads) -> None:
+        await reads.gate.enter()
+        inside.set()
+        await leave.wait()
+        reads.gate.leave()
+
+    holding = asyncio.create_task(client.get("/holds"))
+    await inside.wait()
+    await asyncio.sleep(3 * SAMPLES)
+
+    assert (await values(client, "database_connections_in_use"))["read",] == 1
+    limit = await values(client, "database_connections_limit")
+    assert limit["read",] >= 1
+    assert limit["write",] >= 1
+    assert (await values(client, "database_requests_waiting"))["read",] == 0
+    leave.set()
+    await holding
+    await asyncio.sleep(3 * SAMPLES)
+    assert (await values(client, "database_connections_in_use"))["read",] == 0
+
+
+async def test_a_blocked_loop_shows(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+    async def lag() -> float:
+        return (await values(client, "event_loop_lag_seconds"))[()]
+
+    await asyncio.sleep(3 * SAMPLES)
+    end = time.perf_counter() + 0.3
+    while time.perf_counter() < end:
+        pass
+    await asyncio.sleep(3 * SAMPLES)
+
+    assert 0.1 < await lag() < WINDOW
+
+
+async def test_its_buckets_are_fit_for_milliseconds(client: AsyncClient) -> None:
+    await client.get("/health/live")
+
+    series = await values(client, "http_request_duration_seconds_bucket")
+    bounds = {value for labels in series for value in labels}
+    assert {"0.001", "0.005", "0.1", "30.0", "+Inf"} <= bounds
+
+
+async def test_it_is_no_part_of_the_api(client: AsyncClient) -> None:
+    assert "/metrics" not in (await client.get("/openapi.json")).json()["paths"]
+
+
+class TestToken:
+    @pytest.fixture
+    def settings(self, settings: object, monkeypatch: pytest.MonkeyPatch) -> object:
+        monkeypatch.setenv("METRICS_TOKEN", "hunter2")
+        return settings
+
+    @pytest.mark.parametrize(
+        ("given", "status"), [(None, 401), ("Bearer hunter3", 401), ("Bearer hunter2", 200)]
+    )
+    async def test_it_is_asked_for(
+        self, client: AsyncClient, given: str | None, status: int
+    ) -> None:
+        headers = {"Authorization": given} if given else {}
+
+        assert (await client.get("/metrics", headers=headers)).status_code == status

@@ -1,0 +1,58 @@
+"""A service that was told to stop says so before it stops."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+
+from app.database import DatabaseSettings
+from app.main import create_app
+
+DRAIN = 0.2  # seconds
+
+
+@pytest.fixture
+def app(settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    monkeypatch.setenv("DRAIN_SECONDS", str(DRAIN))
+    return create_app(settings)
+
+
+@pytest.fixture
+def raised(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The signals that the service sent itself, of which nothing else comes."""
+    signals: list[int] = []
+    monkeypatch.setattr(signal, "raise_signal", signals.append)
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it must not end the tests
+    yield signals
+    signal.signal(signal.SIGTERM, before)
+
+
+async def test_it_is_not_ready_but_live_until_it_stops(
+    raised: list[int], client: AsyncClient
+) -> None:
+    assert (await client.get("/health/ready")).status_code == 200
+
+    for _ in range(2):
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(DRAIN / 4)
+
+    answer = await client.get("/health/ready")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "The service is stopping.")
+    assert (await client.get("/health/live")).status_code == 200
+    assert raised == []
+    await asyncio.sleep(2 * DRAIN)
+    assert raised == [signal.SIGINT]
+
+
+async def test_without_a_time_the_signal_is_the_servers(
+    settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DRAIN_SECONDS", raising=False)
+    app, before = create_app(settings), signal.getsignal(signal.SIGTERM)
+
+    async with app.router.lifespan_context(app):
+        assert signal.getsignal(signal.SIGTERM) is before

@@ -1,0 +1,168 @@
+"""What a request may ask for, and what its answer tells a browser."""
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from pydantic import ValidationError
+from starlette.types import Message, Scope
+
+from app.guard import GuardSettings
+
+
+@pytest.fixture(autouse=True)
+def _limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "test, *.example.com")
+    monkeypatch.setenv("MAX_BODY_SIZE", "100")
+
+
+@pytest.fixture
+def app(_limits: None, app: FastAPI) -> FastAPI:
+    @app.post("/echo")
+    async def echo(text: str | dict[str, str]) -> int:
+        return len(text)
+
+    @app.get("/page")
+    async def page() -> str:
+        return "data"
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("test", 200),
+        ("TEST:8000", 200),
+        ("api.example.com", 200),
+        ("example.com", 400),
+        ("evil-example.com", 400),
+        ("evil.com", 400),
+        ("test.evil.com", 400),
+    ],
+)
+async def test_only_known_hosts_are_answered(client: AsyncClient, host: str, status: int) -> None:
+    assert (await client.get("/page", headers={"Host": host})).status_code == status
+
+
+async def test_two_hosts_are_none(client: AsyncClient) -> None:
+    headers = [("Host", "test"), ("Host", "evil.com")]
+
+    assert (await client.get("/page", headers=headers)).status_code == 400
+
+
+async def test_probes_come_under_any_host(client: AsyncClient) -> None:
+    response = await client.get("/health/live", headers={"Host": "10.1.2.3:8000"})
+
+    assert response.status_code == 200
+
+
+async def test_a_body_that_says_it_is_large_is_refused_unread(app: FastAPI) -> None:
+    scope: Scope = {
+        **{"type": "http", "method": "POST", "path": "/echo", "raw_path": b"/echo"},
+        **{"query_string": b"", "root_path": "", "state": {}},
+        "headers": [(b"host", b"test"), (b"content-length", b"101")],
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        raise AssertionError("the body was read")
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+
+    assert sent[0]["status"] == 413
+    assert (b"content-type", b"application/problem+json") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"])["detail"] == "A body has at most 100 bytes."
+
+
+async def test_a_body_that_does_not_say_its_size_is_counted(client: AsyncClient) -> None:
+    async def parts(count: int) -> AsyncIterator[bytes]:
+        yield b'{"text": "'
+        for _ in range(count):
+            yield b"a" * 10
+        yield b'"}'
+
+    headers = {"Content-Type": "application/json"}
+    fits = await client.post("/echo", content=parts(8), headers=headers)
+    large = await client.post("/echo", content=parts(9), headers=headers)
+
+    assert fits.status_code == 200
+    assert large.status_code == 413
+    assert large.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", ["/page", "/no-such-path"])
+async def test_answers_are_data_to_a_browser(client: AsyncClient, path: str) -> None:
+    headers = (await client.get(path)).headers
+
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+
+async def test_the_documentation_may_load_its_scripts(client: AsyncClient) -> None:
+    assert "content-security-policy" not in (await client.get("/docs")).headers
+
+
+async def test_no_other_site_may_call_the_service(client: AsyncClient) -> None:
+    response = await client.get("/page", headers={"Origin": "https://example.com"})
+
+    assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+async def test_a_path_with_a_slash_too_many_is_not_redirected(client: AsyncClient) -> None:
+    assert (await client.get("/page/")).status_code == 404
+
+
+class TestSites:
+    """With some sites allowed."""
+
+    @pytest.fixture(autouse=True)
+    def _limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("MAX_BODY_SIZE", "100")
+        monkeypatch.setenv("CORS_ORIGINS", "https://example.com,https://example.org")
+
+    async def test_they_see_why_they_are_refused(self, client: AsyncClient) -> None:
+        headers = {"Origin": "https://example.org"}
+        answer = await client.post("/echo", json={"text": "a" * 100}, headers=headers)
+
+        assert answer.status_code == 413
+        assert answer.headers["access-control-allow-origin"] == "https://example.org"
+
+    @pytest.mark.parametrize(
+        ("origin", "allowed"), [("https://example.org", True), ("https://evil.com", False)]
+    )
+    async def test_they_may_call_it(self, client: AsyncClient, origin: str, allowed: bool) -> None:
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        asked = await client.options("/page", headers=headers)
+        answer = await client.get("/page", headers={"Origin": origin})
+
+        assert (asked.status_code == 200) is allowed
+        assert (answer.headers.get("access-control-allow-origin") == origin) is allowed
+
+
+class TestWithoutDocumentation:
+    """With DOCS=false."""
+
+    @pytest.fixture(autouse=True)
+    def _limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DOCS", "false")
+
+    @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json"])
+    async def test_there_is_none(self, client: AsyncClient, path: str) -> None:
+        assert (await client.get(path)).status_code == 404
+
+
+def test_a_value_that_is_refused_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have been meant for another variable, a secret one."""
+    monkeypatch.setenv("MAX_BODY_SIZE", "hunter2")
+
+    with pytest.raises(ValidationError) as refused:
+        GuardSettings()
+
+    assert "hunter2" not in str(refused.value)
+    assert json.loads(refused.value.json(include_input=False))[0]["loc"] == ["max_body_size"]

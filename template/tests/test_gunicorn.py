@@ -1,0 +1,141 @@
+"""What gunicorn.conf.py makes of the machine and of the environment."""
+
+import json
+import logging
+import os
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from gunicorn.app.wsgiapp import WSGIApplication
+from gunicorn.config import Config
+from gunicorn.glogging import Logger
+
+PROJECT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _no_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have what the file sets taken back too."""
+    monkeypatch.setenv("WEB_CONCURRENCY", "")
+    monkeypatch.delenv("PORT", raising=False)
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+
+
+def load() -> dict[str, Any]:
+    return runpy.run_path(str(PROJECT / "gunicorn.conf.py"))
+
+
+def has(monkeypatch: pytest.MonkeyPatch, *, cores: int, room: int = 100) -> None:
+    """Have a machine with so many cores, and a database with room for so many workers."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    monkeypatch.setattr("app.database.most_workers", lambda: room)
+
+
+@pytest.mark.parametrize(
+    ("files", "cpus"),
+    [
+        ({}, 8),
+        ({"cpu.max": "max 100000\n"}, 8),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "10000 100000\n"}, 1),
+        ({"cpu.max": "1600000 100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
+        ({"cpu/cpu.cfs_quota_us": "150000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+    ],
+)
+def test_a_quota_leaves_fewer_cores(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, str], cpus: int
+) -> None:
+    has(monkeypatch, cores=8)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    assert load()["cpus"](tmp_path) == cpus
+
+
+@pytest.mark.parametrize(
+    ("cores", "room", "given", "workers"),
+    [(1, 100, "", 1), (2, 100, "", 2), (8, 100, "", 8), (8, 3, "", 3), (2, 1, "5", 5)],
+)
+def test_the_number_of_workers(
+    monkeypatch: pytest.MonkeyPatch, cores: int, room: int, given: str, workers: int
+) -> None:
+    has(monkeypatch, cores=cores, room=room)
+    monkeypatch.setenv("WEB_CONCURRENCY", given)
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # no quota
+
+    assert load()["workers"] == workers
+    assert os.environ["WEB_CONCURRENCY"] == str(workers)  # for what the service counts
+
+
+def test_each_time_is_longer_than_the_one_within_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    has(monkeypatch, cores=1)
+    monkeypatch.setenv("DRAIN_SECONDS", "9.5")
+
+    conf = load()
+
+    assert conf["FINISH"] < conf["timeout"]
+    assert conf["FINISH"] + 9.5 < conf["graceful_timeout"]
+    assert conf["keepalive"] > 60  # what load balancers wait by default
+
+
+def test_a_worker_finishes_before_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    has(monkeypatch, cores=1)
+    conf = load()
+    config = Config()
+    config.set("timeout", conf["timeout"])
+    config.set("max_requests", conf["max_requests"])
+
+    worker = conf["worker_class"](1, 1, [], None, conf["timeout"] / 2, config, Logger(config))
+
+    worker.tmp.close()
+    assert worker.config.timeout_graceful_shutdown == conf["FINISH"]
+    assert worker.config.timeout_notify < 1
+    assert not worker.config.access_log
+
+
+def test_only_known_proxies_are_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    has(monkeypatch, cores=1)
+    assert load()["forwarded_allow_ips"] == "127.0.0.1"
+
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "10.0.0.1")
+    assert load()["forwarded_allow_ips"] == "10.0.0.1"
+
+
+def test_its_own_messages_are_in_the_services_format(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    has(monkeypatch, cores=1)
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+
+    load()["logger_class"](Config()).info("Listening at: %s", "a port")
+
+    (line,) = capsys.readouterr().err.splitlines()
+    entry = json.loads(line)
+    assert (entry["logger"], entry["message"]) == ("gunicorn.error", "Listening at: a port")
+
+
+def test_gunicorn_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    has(monkeypatch, cores=1)
+    monkeypatch.chdir(PROJECT)
+    monkeypatch.setattr("sys.argv", ["gunicorn", "app.main:app"])
+    monkeypatch.setenv("PORT", "8080")
+
+    config = WSGIApplication().cfg
+
+    assert config.address == [("0.0.0.0", 8080)]  # noqa: S104
+    assert config.worker_class_str == "ServiceWorker"
+
+
+def test_the_service_hears_of_workers_on_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", "1")
+    server = SimpleNamespace(cfg=SimpleNamespace(workers=3))
+
+    load()["on_starting"](server)
+
+    assert os.environ["WEB_CONCURRENCY"] == "3"

@@ -1,0 +1,507 @@
+"""What a project is shipped with is valid, agrees with itself and with the service."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import Render
+from tests.servers import find, missing
+from tests.support import DATABASES, SERVERS, Environment, clean_environment, free_port, serving
+
+SHIPPED = ("docker", "kubernetes")
+CLUSTER = "deploy/kubernetes/"
+RULES = "deploy/prometheus/alerts.yml"
+BIN = Path(sys.executable).parent
+
+Change = tuple[str, str, str]
+
+
+def check(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program that checks files, and return what it says."""
+    return subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def promtool(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    if missing("promtool"):
+        pytest.skip("promtool not installed: run scripts/servers.sh as root")
+    return check(str(find("promtool")), *words, cwd=cwd)
+
+
+def manifests(project: Path) -> list[Path]:
+    """Return the files that describe objects of a cluster; kustomization.yaml describes them."""
+    files = sorted((project / CLUSTER).glob("*.yaml"))
+    return [file for file in files if file.name != "kustomization.yaml"]
+
+
+def cluster(project: Path) -> dict[str, dict[str, Any]]:
+    """Return the objects of a cluster by their kind."""
+    objects = [yaml.safe_load(file.read_text("utf-8")) for file in manifests(project)]
+    return {found["kind"]: found for found in objects}
+
+
+def kustomization(project: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(
+        (project / CLUSTER / "kustomization.yaml").read_text("utf-8")
+    )
+    return found
+
+
+def settings(project: Path) -> dict[str, str]:
+    """Return the variables that kustomization.yaml gives the pods."""
+    literals = kustomization(project)["configMapGenerator"][0]["literals"]
+    return dict(literal.split("=", 1) for literal in literals)
+
+
+@pytest.fixture
+def changed(rendered: Render, tmp_path: Path) -> Callable[..., Path]:
+    """Render a project and make a mistake in it."""
+
+    def make(path: str, old: str, new: str, **answers: str) -> Path:
+        project = shutil.copytree(
+            rendered(**{"preset": "standard", "deployment": "kubernetes", **answers}),
+            tmp_path / "shop",
+        )
+        text = (project / path).read_text("utf-8")
+        assert old in text
+        (project / path).write_text(text.replace(old, new), "utf-8")
+        return project
+
+    return make
+
+
+# --- Every file is what its format wants --------------------------------------------------------
+
+
+def check_cluster(project: Path) -> str:
+    program = BIN / "kubernetes-validate"
+    done = check(program, "--strict", "-k", "1.34", *manifests(project), cwd=project)
+    # A kind that it does not know is a warning, and passes.
+    return "" if done.returncode == 0 and "WARN" not in done.stdout + done.stderr else done.stdout
+
+
+def check_compose(project: Path) -> str:
+    words = (BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yml")
+    done = check(*words, cwd=project)
+    return "" if done.returncode == 0 else done.stdout
+
+
+def check_image(project: Path) -> str:
+    done = check(BIN / "hadolint", "Dockerfile", cwd=project)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def check_workflows(project: Path) -> str:
+    said = ""
+    for words in (("zizmor", "--offline", ".github"), ("actionlint", ".github/workflows/ci.yml")):
+        done = check(BIN / words[0], *words[1:], cwd=project)
+        said += "" if done.returncode == 0 else done.stdout + done.stderr
+    return said
+
+
+def check_monitoring(project: Path) -> str:
+    folder = (project / RULES).parent
+    said = ""
+    for words in (("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")):
+        done = promtool(*words, cwd=folder)
+        said += "" if done.returncode == 0 else done.stdout + done.stderr
+    return said
+
+
+@pytest.mark.parametrize("name", ["shop", "true"])  # the second means something else in YAML
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("deployment", SHIPPED)
+def test_its_files_are_valid(rendered: Render, deployment: str, database: str, name: str) -> None:
+    project = rendered(preset="standard", name=name, deployment=deployment, database=database)
+
+    assert not check_image(project)
+    assert not check_compose(project)
+    assert not check_workflows(project)
+    assert not check_monitoring(project)
+    if deployment == "kubernetes":
+        assert not check_cluster(project)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_the_workflows_are_sound_without_a_deployment(rendered: Render, database: str) -> None:
+    assert not check_workflows(rendered(preset="standard", database=database))
+
+
+@pytest.mark.parametrize(
+    ("run", "change"),
+    [
+        (check_cluster, (CLUSTER + "deployment.yaml", "seconds: 10", "second: 10")),
+        (check_cluster, (CLUSTER + "service.yaml", "kind: Service", "kind: Servant")),
+        (check_compose, ("compose.yml", "read_only:", "readonly:")),
+        (check_image, ("Dockerfile", "AS final\n", "AS final\nRUN cd /tmp\n")),
+        (check_workflows, (".github/zizmor.yml", "ref-pin", "hash-pin")),
+        (
+            check_workflows,
+            (
+                ".github/workflows/ci.yml",
+                "permissions:\n  contents: read",
+                "permissions: write-all",
+            ),
+        ),
+        (check_workflows, (".github/workflows/ci.yml", "matrix.python", "matrix.snake")),
+        (check_monitoring, (RULES, "> 0.01", "> 0.2")),
+        (check_monitoring, (RULES, "> 0.01", "> 0.0001")),
+        (check_monitoring, (RULES, "/health/.+|", "")),
+        (check_monitoring, (RULES, ") > 1\n        for: 10m", ") > 5\n        for: 10m")),
+        (check_monitoring, (RULES, "> 0.1", "> 0.5")),
+        (check_monitoring, (RULES, "> 0.9", "> 1")),
+        (check_monitoring, (RULES, "[5m])) > 1", "[5m])) > 50")),
+        (check_monitoring, (RULES, "== 1)", "== 0)")),
+        (check_monitoring, (RULES, "sum by (road)", "sum by (road")),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else value[1].strip(),
+)
+def test_a_mistake_in_them_is_found(
+    changed: Callable[..., Path], run: Callable[[Path], str], change: Change
+) -> None:
+    assert run(changed(*change, database="postgresql"))
+
+
+# --- They agree with each other -----------------------------------------------------------------
+
+
+def times(project: Path, deadline: int) -> tuple[tuple[int, str], tuple[int, str], int]:
+    """Return how long the server waits, how long it keeps connections, each by name, and its port."""
+    image = (project / "Dockerfile").read_text("utf-8")
+    command = " ".join(json.loads(re.findall(r"^CMD (\[.*\])$", image, re.MULTILINE)[-1]))
+
+    def option(name: str, text: str = command) -> tuple[int, str]:
+        found = re.search(rf"{name} (?:= )?(\d+)", text)
+        assert found, name
+        return int(found[1]), name.lstrip("-")
+
+    if "gunicorn" in command:
+        conf = (project / "gunicorn.conf.py").read_text("utf-8")
+        more, _ = option(r"request_deadline\) \+", conf)
+        port, _ = option(r"'PORT'\) or", conf)
+        return (deadline + more, "FINISH"), option("keepalive", conf), port
+    if "granian" in command:
+        milliseconds, name = option("--http1-header-read-timeout")
+        kept = (milliseconds // 1000, name)
+        return option("--workers-kill-timeout"), kept, option("--port")[0]
+    kept = option("--timeout-keep-alive")
+    return option("--timeout-graceful-shutdown"), kept, option("--port")[0]
+
+
+def disagreements(project: Path) -> list[str]:
+    """Return where files that must agree do not."""
+    objects = cluster(project)
+    deployment = objects["Deployment"]["spec"]
+    pod = deployment["template"]["spec"]
+    app = pod["containers"][0]
+    found = []
+
+    deadline = re.search(r"REQUEST_DEADLINE=(\d+)", (project / ".env.example").read_text("utf-8"))
+    assert deadline
+    (graceful, finish), (keep, alive), listens = times(project, int(deadline[1]))
+    if not int(deadline[1]) < graceful:
+        found.append("the server waits for less than a request may take")
+    compose = yaml.safe_load((project / "compose.yml").read_text("utf-8"))["services"]
+    if not graceful + 5 <= int(compose["app"]["stop_grace_period"].rstrip("s")):
+        found.append("compose kills the server while it waits for requests")
+    pre_stop = app["lifecycle"]["preStop"]["sleep"]["seconds"]
+    if not pre_stop + graceful + 5 <= pod["terminationGracePeriodSeconds"]:
+        found.append("a pod is killed while its server waits for requests")
+    told = (project / "docs/deployment.md").read_text("utf-8")
+    for seconds, name in (
+        (graceful, finish),
+        (keep, alive),
+        (pre_stop, "preStop"),
+        (pod["terminationGracePeriodSeconds"], "terminationGracePeriodSeconds"),
+        (int(compose["app"]["stop_grace_period"].rstrip("s")), "stop_grace_period"),
+        (int(deadline[1]), "REQUEST_DEADLINE"),
+    ):
+        if not re.search(rf"\| {seconds} \| `[^|]*{name}", told):
+            found.append(f"docs/deployment.md does not have {name} {seconds}")
+
+    labels = deployment["template"]["metadata"]["labels"]
+    selected = {
+        "service": objects["Service"]["spec"]["selector"],
+        "deployment": deployment["selector"]["matchLabels"],
+    }
+    if "PodDisruptionBudget" in objects:
+        selected["budget"] = objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"]
+    found += [f"the {name} selects no pods" for name, by in selected.items() if by != labels]
+    if "Job" in objects:
+        migrating = objects["Job"]["spec"]["template"]["metadata"]["labels"]
+        if migrating.items() >= labels.items():
+            found.append("the service sends requests to the migration")
+        generated = kustomization(project)["configMapGenerator"][0]["options"]["labels"]
+        step = objects["Job"]["metadata"]["labels"]["step"]
+        if generated != {"step": step} or f"-l step={step}\n" not in told:
+            found.append("the first step of a release is not the migration and its settings")
+    port = objects["Service"]["spec"]["ports"][0]["targetPort"]
+    named = {port["name"]: port["containerPort"] for port in app["ports"]}
+    if named.get(port) != listens:
+        found.append("the service asks another port than the server's")
+    return found + budget(project, objects)
+
+
+def budget(project: Path, objects: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with how many pods there may be."""
+    deployment = objects["Deployment"]["spec"]
+    if "HorizontalPodAutoscaler" not in objects:
+        strategy = deployment["strategy"]["type"]
+        return [] if (deployment["replicas"], strategy) == (1, "Recreate") else ["two writers"]
+    found = []
+    scaler = objects["HorizontalPodAutoscaler"]["spec"]
+    pods = scaler["maxReplicas"] + deployment["strategy"]["rollingUpdate"]["maxSurge"] + 1
+    told = settings(project)
+    if int(told["REPLICAS"]) != pods:
+        found.append(f"REPLICAS is not the {pods} pods that there may be at once")
+    stopping = deployment["template"]["spec"]["terminationGracePeriodSeconds"]
+    if not stopping <= deployment["minReadySeconds"]:
+        found.append("pods that stop pile up in a rollout")
+    example = dict(
+        re.findall(r"^# (\w+)=(\d+)$", (project / ".env.example").read_text("utf-8"), re.MULTILINE)
+    )
+    pools = int(example["DATABASE_WRITE_POOL"]) + int(example["DATABASE_READ_POOL"])
+    needed = int(told["REPLICAS"]) * int(told["WEB_CONCURRENCY"]) * pools
+    needed += int(example["DATABASE_HEADROOM"])
+    if needed > 97:  # PostgreSQL's default of 100 less those kept for its superuser
+        found.append(f"{needed} connections are more than a database allows by default")
+    if f"= {needed}" not in (project / "docs/deployment.md").read_text("utf-8"):
+        found.append("docs/deployment.md has another sum")
+    return found
+
+
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("server", SERVERS)
+def test_its_files_agree(rendered: Render, server: str, database: str) -> None:
+    project = rendered(preset="standard", deployment="kubernetes", database=database, server=server)
+
+    assert disagreements(project) == []
+    listed = kustomization(project)["resources"]
+    assert sorted(listed) == [file.name for file in manifests(project)]
+
+
+@pytest.mark.parametrize(
+    ("change", "database"),
+    [
+        (("Dockerfile", '"35"', '"45"'), "postgresql"),
+        (("Dockerfile", '"35"', '"30"'), "postgresql"),
+        (("Dockerfile", '"--port", "8000"', '"--port", "80"'), "sqlite"),
+        (("compose.yml", "period: 40s", "period: 35s"), "mysql"),
+        ((CLUSTER + "deployment.yaml", "seconds: 10", "seconds: 12"), "postgresql"),
+        ((CLUSTER + "deployment.yaml", "PeriodSeconds: 50", "PeriodSeconds: 45"), "sqlite"),
+        ((CLUSTER + "deployment.yaml", "minReadySeconds: 50", "minReadySeconds: 15"), "mysql"),
+        ((CLUSTER + "deployment.yaml", "maxSurge: 1", "maxSurge: 2"), "postgresql"),
+        ((CLUSTER + "deployment.yaml", "replicas: 1", "replicas: 2"), "sqlite"),
+        ((CLUSTER + "deployment.yaml", "Recreate", "RollingUpdate"), "sqlite"),
+        ((CLUSTER + "autoscaler.yaml", "maxReplicas: 4", "maxReplicas: 5"), "mysql"),
+        ((CLUSTER + "kustomization.yaml", "REPLICAS=6", "REPLICAS=4"), "postgresql"),
+        ((CLUSTER + "kustomization.yaml", "CONCURRENCY=1", "CONCURRENCY=2"), "postgresql"),
+        ((CLUSTER + "migrate.yaml", "-migrate", ""), "postgresql"),
+        ((CLUSTER + "migrate.yaml", "step: migrate", "step: other"), "mysql"),
+        ((CLUSTER + "service.yaml", "targetPort: http", "targetPort: web"), "postgresql"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[2],
+)
+def test_a_disagreement_is_found(
+    changed: Callable[..., Path], change: Change, database: str
+) -> None:
+    assert disagreements(changed(*change, database=database))
+
+
+def locked(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Name what Kubernetes' restricted profile, and a file system to read only, lack here."""
+    security = spec.get("securityContext", {})
+    if not (security.get("runAsNonRoot") and security.get("runAsUser") == 10001):
+        yield "it may run as root"
+    if security.get("seccompProfile") != {"type": "RuntimeDefault"}:
+        yield "it may make any system call"
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
+        own = container.get("securityContext", {})
+        if own.get("allowPrivilegeEscalation") is not False:
+            yield "it may become more"
+        if own.get("capabilities") != {"drop": ["ALL"]}:
+            yield "it has capabilities"
+        if not own.get("readOnlyRootFilesystem"):
+            yield "it may change itself"
+        wanted = container["resources"]
+        if "memory" not in wanted["limits"] or not wanted["requests"].keys() >= {"cpu", "memory"}:
+            yield "it may take any memory"
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_a_pod_may_do_no_more_than_it_has_to(rendered: Render, database: str) -> None:
+    objects = cluster(rendered(preset="standard", deployment="kubernetes", database=database))
+    pods = [
+        found["spec"]["template"]["spec"]
+        for found in objects.values()
+        if "template" in found["spec"]
+    ]
+
+    assert len(pods) == (1 if database == "sqlite" else 2)
+    assert [lack for pod in pods for lack in locked(pod)] == []
+    for pod in pods:
+        broken = json.loads(json.dumps(pod).replace("true", "false"))
+        assert list(locked(broken)) == [
+            "it may run as root",
+            *["it may change itself"] * len([*pod["containers"], *pod.get("initContainers", [])]),
+        ]
+
+
+@pytest.mark.parametrize("deployment", SHIPPED)
+def test_prometheus_finds_the_service(rendered: Render, tmp_path: Path, deployment: str) -> None:
+    project = rendered(preset="standard", deployment=deployment, database="postgresql")
+    folder = shutil.copytree((project / RULES).parent, tmp_path / "prometheus")
+    config = yaml.safe_load((folder / "prometheus.yml").read_text("utf-8"))
+    (scrape,) = config["scrape_configs"]
+
+    assert scrape["job_name"] in set(re.findall(r'job="(.*?)"', (project / RULES).read_text()))
+    if deployment == "kubernetes":
+        # Debian builds Prometheus without it.
+        assert scrape.pop("kubernetes_sd_configs") == [{"role": "pod"}]
+        template = cluster(project)["Deployment"]["spec"]["template"]
+        label = template["metadata"]["labels"]["app.kubernetes.io/name"]
+        port = template["spec"]["containers"][0]["ports"][0]["name"]
+        assert scrape["relabel_configs"][0]["regex"] == f"{label};{port}"
+    else:
+        compose = yaml.safe_load((project / "compose.yml").read_text("utf-8"))
+        ((target,),) = [static["targets"] for static in scrape["static_configs"]]
+        assert target.split(":")[0] in compose["services"]
+    (folder / "prometheus.yml").write_text(yaml.safe_dump(config), "utf-8")
+    done = promtool("check", "config", "prometheus.yml", cwd=folder)
+    assert done.returncode == 0, done.stderr
+
+
+# --- They agree with the service ----------------------------------------------------------------
+
+_METRIC = re.compile(r"\b(\w+)\{([^}]*)\}")
+_GROUPED = re.compile(r"\bby \(([^)]*)\)")
+_SCRAPED = {"job", "instance"}  # what Prometheus adds
+
+
+def expressions(project: Path) -> list[str]:
+    """Return every expression of the alerts and of the dashboard."""
+    rules = yaml.safe_load((project / RULES).read_text("utf-8"))
+    found = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    dashboard = json.loads((project / "deploy/grafana/dashboard.json").read_text("utf-8"))
+    found += [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    return found
+
+
+def unknown(expressions: list[str], exposed: Mapping[str, set[str]]) -> list[str]:
+    """Return the metrics, and labels of metrics, that nothing exposes."""
+    found = []
+    for expression in expressions:
+        labels: set[str] = set()
+        for name, matchers in _METRIC.findall(expression):
+            if name == "up":
+                continue
+            if name not in exposed:
+                found.append(name)
+            wanted = set(re.findall(r"(\w+)\s*[=!]", matchers)) - _SCRAPED
+            found += [f"{name}{{{label}}}" for label in wanted - exposed.get(name, set())]
+            labels |= exposed.get(name, set())
+        for group in _GROUPED.findall(expression):
+            found += [label for label in group.split(", ") if label not in labels | _SCRAPED]
+    return found
+
+
+@pytest.fixture(scope="module")
+def exposed(
+    rendered: Render, environment: Environment, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, set[str]]:
+    """The metrics of a service that has answered some requests, each with its labels."""
+    project = shutil.copytree(
+        rendered(preset="standard", deployment="docker"), tmp_path_factory.mktemp("served") / "shop"
+    )
+    environment.run("alembic", "upgrade", "head", cwd=project)
+    port = free_port()
+    server = environment.folder / "bin" / "uvicorn"
+    words: list[str | Path] = [server, "app.main:app", "--port", str(port)]
+    with serving(words, project, port, env={**clean_environment()}) as client:
+        assert client.get("/items").status_code == 200
+        assert client.get("/items/1").status_code == 404
+        deadline = time.monotonic() + 10
+        while "road=" not in (text := client.get("/metrics").text):  # sampled now and then
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    found: dict[str, set[str]] = {}
+    for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? ", text, re.MULTILINE):
+        found.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    return found
+
+
+def test_every_metric_is_one_of_the_services(
+    rendered: Render, exposed: dict[str, set[str]]
+) -> None:
+    asked = expressions(rendered(preset="standard", deployment="docker"))
+
+    assert unknown(asked, exposed) == []
+    # And the other way round: what the service measures is drawn.
+    own = {name for name in exposed if re.match("http_|database_|event_", name)}
+    drawn = {name for expression in asked for name, _ in _METRIC.findall(expression)}
+    part = r"_(bucket|count|sum|created|total)$"
+    families = {re.sub(part, "", name) for name in own}
+    assert families == {re.sub(part, "", name) for name in drawn} - {"up"}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        'http_requests_total{job="shop"}',
+        'http_request_duration_seconds_count{code="500"}',
+        'sum by (path) (rate(http_request_duration_seconds_count{job="shop"}[5m]))',
+    ],
+)
+def test_a_metric_that_is_not_is_found(exposed: dict[str, set[str]], expression: str) -> None:
+    assert unknown([expression], exposed)
+
+
+def test_the_dashboard_can_be_imported(rendered: Render) -> None:
+    project = rendered(preset="standard", deployment="docker")
+    dashboard = json.loads((project / "deploy/grafana/dashboard.json").read_text("utf-8"))
+    panels = dashboard["panels"]
+
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+    used = set(re.findall(r"\$\{?(\w+)", json.dumps(panels)))
+    assert used - {"__rate_interval"} == variables
+    taken = [
+        (x, y)
+        for panel in panels
+        for x in range(panel["gridPos"]["x"], panel["gridPos"]["x"] + panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["y"], panel["gridPos"]["y"] + panel["gridPos"]["h"])
+    ]
+    assert len(taken) == len(set(taken)), "panels lie over each other"
+    assert max(x for x, _ in taken) < 24
+
+
+# --- The image ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_image_has_what_the_service_needs(rendered: Render, server: str, database: str) -> None:
+    project = rendered(preset="standard", deployment="docker", database=database, server=server)
+    assert not check_image(project)
+    text = (project / "Dockerfile").read_text("utf-8")
+    let_in = re.findall(r"^!(.+)$", (project / ".dockerignore").read_text("utf-8"), re.MULTILINE)
+
+    copied = {
+        source
+        for line in re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE)
+        for source in line.split()
+    }
+    assert copied == set(let_in)
+    assert {name for name in copied if not (project / name).exists()} <= {"uv.lock"}
+    final = text[text.index("AS final") :]
+    assert "USER 10001:10001" in final
+    assert not re.search(r"apt-get|/uv |gcc|build-essential", final)
+    assert ("/data" in text) == (database == "sqlite")
