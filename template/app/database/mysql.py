@@ -69,6 +69,24 @@ class DatabaseSettings(ServerSettings):
             raise ValueError("must begin with mysql+asyncmy://")
         return url
 
+    async def connection_limit(self, url: str) -> int:
+        """Return how many connections the server allows this user.
+
+        Raises:
+            UnavailableError: when it does not answer.
+        """
+        engine = create_async_engine(url, poolclass=NullPool)
+        try:
+            async with engine.connect() as connection:
+                limits = await connection.execute(
+                    text("SELECT @@max_connections, @@max_user_connections")
+                )
+                return min(int(limit) for limit in limits.one() if limit > 0)  # 0 is no limit
+        except DBAPIError as error:
+            if is_unavailable(error):
+                raise UnavailableError from error
+            raise
+
 
 class UTCDateTime(TypeDecorator[datetime]):
     """An aware datetime, kept in UTC with its microseconds: DATETIME knows no offset."""
@@ -137,25 +155,6 @@ def is_unavailable(error: DBAPIError) -> bool:
     return error.connection_invalidated or code in _UNAVAILABLE
 
 
-async def connection_limit(url: str) -> int:
-    """Return how many connections the server allows this user.
-
-    Raises:
-        UnavailableError: when it does not answer.
-    """
-    engine = create_async_engine(url, poolclass=NullPool)
-    try:
-        async with engine.connect() as connection:
-            limits = await connection.execute(
-                text("SELECT @@max_connections, @@max_user_connections")
-            )
-            return min(int(limit) for limit in limits.one() if limit > 0)  # 0 is no limit
-    except DBAPIError as error:
-        if is_unavailable(error):
-            raise UnavailableError from error
-        raise
-
-
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedDatabase]:
     """Open all roads for as long as the service runs.
@@ -163,7 +162,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
     Raises:
         BudgetError: when the server allows fewer connections than the service may open.
     """
-    await check_budget(settings, connection_limit)
+    await check_budget(settings, settings.connection_limit)
     recorder = Recorder(settings.slow)
     writes = create_write_engine(settings.url, settings)
     reads = replica = create_read_engine(settings.url, settings)

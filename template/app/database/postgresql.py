@@ -85,6 +85,22 @@ class DatabaseSettings(ServerSettings):
             raise ValueError("must begin with postgresql+asyncpg://")
         return url
 
+    async def connection_limit(self, url: str) -> int:
+        """Return how many connections the server allows this user.
+
+        Raises:
+            UnavailableError: when it does not answer.
+        """
+        try:
+            connection = await asyncpg.connect(**connect_options(url) | {"timeout": 5})
+        except UNAVAILABLE as error:
+            raise UnavailableError from error
+        try:
+            limits: list[int] = await connection.fetchrow(_LIMITS)
+            return min(limit for limit in limits if limit >= 0)
+        finally:
+            await connection.close()
+
 
 class UTCDateTime(TypeDecorator[datetime]):
     """An aware datetime; it comes back in UTC."""
@@ -158,23 +174,6 @@ def is_unavailable(error: DBAPIError) -> bool:
     )
 
 
-async def connection_limit(url: str) -> int:
-    """Return how many connections the server allows this user.
-
-    Raises:
-        UnavailableError: when it does not answer.
-    """
-    try:
-        connection = await asyncpg.connect(**connect_options(url) | {"timeout": 5})
-    except UNAVAILABLE as error:
-        raise UnavailableError from error
-    try:
-        limits: list[int] = await connection.fetchrow(_LIMITS)
-        return min(limit for limit in limits if limit >= 0)
-    finally:
-        await connection.close()
-
-
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedDatabase]:
     """Open all roads for as long as the service runs.
@@ -183,7 +182,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
         BudgetError: when the server allows fewer connections than the service may open.
     """
     if settings.has_budget:
-        await check_budget(settings, connection_limit)
+        await check_budget(settings, settings.connection_limit)
     recorder = Recorder(settings.slow)
     engine = create_write_engine(settings.url, settings)
     recorder.watch(engine)
