@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from app.items import queries
 from app.items.models import Item
 from app.items.schemas import ItemRead, OwnerRead
 from app.metrics import prometheus
+from app.observability.finished import MAX_BATCH
 from app.observability.instruments import Instruments
 from app.observability.logs import BatchHandler, JSONFormatter, RequestRecord
 from app.pagination import Page
@@ -168,13 +170,16 @@ async def logs() -> None:
         ours, usual = logging.getLogger("ours"), logging.getLogger("usual")
         batch, stream = BatchHandler(), logging.StreamHandler(nowhere)
         batch.stream = nowhere
+        handled = count(1)
         for logger, handler in ((ours, batch), (usual, stream)):
             handler.setFormatter(JSONFormatter())
             logger.handlers, logger.propagate = [handler], False
             logger.setLevel(logging.INFO)
 
         async def batched() -> None:
-            ours.handle(RequestRecord("ours", "request", fields))
+            ours.handle(RequestRecord("ours", "request", "0" * 32, fields))
+            if next(handled) % MAX_BATCH == 0:
+                batch.flush()
 
         async def one_by_one() -> None:
             usual.info("request", extra=fields)

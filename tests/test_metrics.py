@@ -62,6 +62,9 @@ def workers_of(pid: int) -> set[int]:
     }
 
 
+COUNTED = 0.3  # seconds after which every worker has counted its requests: they do it in batches
+
+
 def counted(exposition: str) -> float:
     """Return how many requests to the list of items were counted."""
     line = r'^http_request_duration_seconds_count\{.*route="/items",.*\} (\S+)$'
@@ -78,6 +81,7 @@ def test_every_scrape_tells_of_all_workers_and_of_the_dead(
         assert len(workers) == 2
         for _ in range(40):
             ask("/items")
+        time.sleep(COUNTED)
         assert [counted(ask("/metrics")) for _ in range(40)] == [40] * 40
 
         killed = workers.pop()
@@ -90,6 +94,7 @@ def test_every_scrape_tells_of_all_workers_and_of_the_dead(
 
         for _ in range(10):
             ask("/items")
+        time.sleep(COUNTED)
         said = [counted(ask("/metrics")) for _ in range(40)]
         limit = r'^database_connections_limit\{.*road="read".*\} (\S+)'
         limits = re.findall(limit, ask("/metrics"), re.MULTILINE)

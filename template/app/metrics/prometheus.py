@@ -5,7 +5,7 @@ that HTTP does not are folded, so that a client cannot make the number of series
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from hmac import compare_digest
 from time import perf_counter
@@ -19,8 +19,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.database import Database
 from app.errors import ProblemError
 from app.metrics.exposition import exposition
-from app.observability import instruments
 from app.observability.context import RequestContext
+from app.observability.finished import finished_requests
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Seconds: a good answer takes a few milliseconds, a bad one runs into the deadline.
@@ -79,16 +79,17 @@ class MetricsSettings(BaseSettings):
     token: SecretStr | None = None
 
 
-def observe(request: RequestContext, status: int, seconds: float) -> None:
-    """Count a request that was answered."""
-    key = (request.scope["method"], request.route, status)
-    series = _series.get(key)
-    if series is None:
-        method = key[0] if key[0] in METHODS else "OTHER"
-        series = REQUESTS.labels(method, key[1] or "unknown", str(status))
-        if method != "OTHER":  # what a client makes up must not fill the memory
-            _series[key] = series
-    series.observe(seconds)
+def count_requests(requests: Sequence[RequestContext]) -> None:
+    """Count requests that were answered."""
+    for request in requests:
+        key = (request.scope["method"], request.route, request.status)
+        series = _series.get(key)
+        if series is None:
+            method = key[0] if key[0] in METHODS else "OTHER"
+            series = REQUESTS.labels(method, key[1] or "unknown", str(request.status))
+            if method != "OTHER":  # what a client makes up must not fill the memory
+                _series[key] = series
+        series.observe(request.seconds)
 
 
 @asynccontextmanager
@@ -96,13 +97,14 @@ async def watch(database: Database) -> AsyncIterator[None]:
     """Count requests and statements, and keep the gauges up to date."""
     statements = _Statements()
     database.recorder.listeners.append(statements.add)
-    instruments.observers.append(observe)
+    finished_requests.listeners.append(count_requests)
     sampling = asyncio.create_task(_sample(database, statements))
     try:
         yield
     finally:
         sampling.cancel()
-        instruments.observers.remove(observe)
+        finished_requests.flush()
+        finished_requests.listeners.remove(count_requests)
         database.recorder.listeners.remove(statements.add)
         statements.count_up()
 
@@ -151,5 +153,6 @@ def add_metrics(app: FastAPI) -> None:
         given = request.headers.get("authorization", "").encode()
         if expected and not compare_digest(given, expected):
             raise ProblemError(401, "The token is missing or wrong.")
+        finished_requests.flush()
         # In a thread: with many routes and workers it takes some milliseconds.
         return Response(await to_thread.run_sync(exposition), media_type=CONTENT_TYPE_LATEST)

@@ -5,6 +5,8 @@ from time import perf_counter
 
 from starlette.types import Scope
 
+GONE = 499  # the status of a request whose client left before there was an answer
+
 
 class RequestContext:
     """What is known of a request so far.
@@ -14,14 +16,16 @@ class RequestContext:
         scope: its ASGI scope, in which routing leaves the route.
     """
 
-    __slots__ = ("_spans", "database_seconds", "id", "scope", "started")
+    __slots__ = ("_spans", "database_seconds", "id", "scope", "seconds", "started", "status")
 
     def __init__(self, request_id: str, scope: Scope) -> None:
         self.id = request_id
         self.scope = scope
-        self.started = perf_counter()
+        self.status = GONE
+        self.seconds = 0.0  # from its arrival to the end of the answer, once that is reached
         self.database_seconds = 0.0  # in which at least one statement ran
-        self._spans: list[tuple[float, float]] = []  # in which statements ran, none overlapping
+        self._spans: list[tuple[float, float]] | None = None  # of statements, none overlapping
+        self.started = perf_counter()
 
     @property
     def route(self) -> str | None:
@@ -41,6 +45,8 @@ class RequestContext:
         """Take note of a statement that ends now; several may have run at once."""
         end = perf_counter()
         start = end - seconds
+        if self._spans is None:
+            self._spans = []
         while self._spans and self._spans[-1][1] > start:
             other, its_end = self._spans.pop()
             self.database_seconds -= its_end - other

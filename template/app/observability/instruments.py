@@ -6,7 +6,7 @@ nine times the cost (docs/performance.md).
 
 import logging
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Sequence
 from itertools import count
 from random import SystemRandom
 from time import perf_counter
@@ -14,7 +14,8 @@ from time import perf_counter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import ProblemResponse
-from app.observability.context import RequestContext, current_request
+from app.observability.context import GONE, RequestContext, current_request
+from app.observability.finished import finished_requests
 from app.observability.logs import RequestRecord
 
 logger = logging.getLogger("app.request")
@@ -22,40 +23,35 @@ logger = logging.getLogger("app.request")
 # Anything else could forge log lines.
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
-GONE = 499  # the status of a request whose client left before there was an answer
-
-# Called with a request that was answered, the status, and the seconds it took in all.
-Observer = Callable[[RequestContext, int, float], None]
-observers: list[Observer] = []
-
 
 class Instruments:
     """Gives each request an id, times it, logs it, and answers 500 when nothing else did.
 
     Adds `X-Request-ID` (the client's own, if it sent a plain one), `X-Process-Time`
     (seconds until the answer began) and `Server-Timing`, the same in milliseconds and in
-    shares: `db` while a statement was running, `app` the rest. Tells the `observers`.
+    shares: `db` while a statement was running, `app` the rest.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.ids = _new_ids()
+        self.ids = _Ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            self.ids = _new_ids()  # this worker's own, should it be a fork of another process
-            await self.app(scope, receive, send)
+            self.ids = _Ids()  # this worker's own, should it be a fork of another process
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                finished_requests.flush()
             return
 
-        request = RequestContext(_given_id(scope) or next(self.ids), scope)
+        request = RequestContext(_given_id(scope) or self.ids.next(), scope)
         token = current_request.set(request)
-        status = GONE
 
         # Not `async`: it hands on what `send` returns, and spares a coroutine for each message.
         def send_with_headers(message: Message) -> Awaitable[None]:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                request.status = message["status"]
                 took = perf_counter() - request.started
                 database = request.database_seconds
                 shares = ((took - database) * 1000, database * 1000)
@@ -71,23 +67,12 @@ class Instruments:
             await self.app(scope, receive, send_with_headers)
         except Exception:
             logger.exception("unhandled error")
-            if status != GONE:
+            if request.status != GONE:
                 raise  # too late for an answer: the server has to cut the connection
             await ProblemResponse(500)(scope, receive, send_with_headers)
         finally:
-            took = perf_counter() - request.started
-            for observe in observers:
-                observe(request, status, took)
-            if logger.isEnabledFor(logging.INFO):
-                fields = {
-                    "method": scope["method"],
-                    "path": scope["path"],  # without the query, which may hold secrets
-                    "route": request.route,
-                    "status": status,
-                    "duration_ms": round(took * 1000, 3),
-                    "database_ms": round(request.database_seconds * 1000, 3),
-                }
-                logger.handle(RequestRecord(logger.name, "request", fields))
+            request.seconds = perf_counter() - request.started
+            finished_requests.add(request)
             current_request.reset(token)
 
 
@@ -99,7 +84,36 @@ def _given_id(scope: Scope) -> str | None:
     return None
 
 
-def _new_ids() -> Iterator[str]:
-    """Count from a random start: a random number for each request costs seven times as much."""
-    start = f"{SystemRandom().getrandbits(80):020x}"
-    return (f"{start}{number:012x}" for number in count())
+class _Ids:
+    """Counts from a random start, many ids at a time: each costs a tenth of a random number."""
+
+    def __init__(self) -> None:
+        self._start = f"{SystemRandom().getrandbits(80):020x}"
+        self._numbers = count()
+        self._ready: list[str] = []
+
+    def next(self) -> str:
+        if not self._ready:
+            self._ready = [f"{self._start}{next(self._numbers):012x}" for _ in range(256)]
+        return self._ready.pop()
+
+
+def log_requests(requests: Sequence[RequestContext]) -> None:
+    """Write a line for each request."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    for request in requests:
+        fields = {
+            "method": request.scope["method"],
+            "path": request.scope["path"],  # without the query, which may hold secrets
+            "route": request.route,
+            "status": request.status,
+            "duration_ms": round(request.seconds * 1000, 3),
+            "database_ms": round(request.database_seconds * 1000, 3),
+        }
+        logger.handle(RequestRecord(logger.name, "request", request.id, fields))
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+
+
+finished_requests.listeners.append(log_requests)

@@ -1,6 +1,5 @@
 """Structured logs: one JSON object a line, each with the id of its request."""
 
-import asyncio
 import json
 import logging
 import re
@@ -16,9 +15,6 @@ from pydantic_core import to_json
 
 from app.observability.context import current_request
 from app.settings import Settings
-
-BATCH_SECONDS = 0.1
-MAX_BATCH = 100  # lines
 
 # What every record has: the rest came with `extra=`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
@@ -37,13 +33,12 @@ class RequestRecord(logging.LogRecord):
     It does not look for the line of code that logs, and keeps the fields together.
     """
 
-    def __init__(self, name: str, message: str, fields: dict[str, object]) -> None:
+    def __init__(self, name: str, message: str, request_id: str, fields: dict[str, object]) -> None:
         self.__dict__.update(_TEMPLATE)
         self.name = name
         self.msg = message
         self.created = time()
-        request = current_request.get()
-        self.request_id = request and request.id
+        self.request_id = request_id
         self.fields = fields
 
 
@@ -101,24 +96,17 @@ class TextFormatter(SafeFormatter):
 
 
 class BatchHandler(logging.StreamHandler[TextIO]):
-    """Writes requests' lines together, ten times a second: formatted one after the other
-    they cost a third, and one write.
-
-    Any other record is written at once, after those that came before it. A process that
-    is killed loses the lines of a tenth of a second.
-    """
+    """Writes requests' lines together when it is flushed, any other record at once."""
 
     def __init__(self) -> None:
         super().__init__()
         self._records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a request's record for a moment, write any other."""
+        """Keep a request's record until the next flush."""
         self._records.append(record)
-        if not isinstance(record, RequestRecord) or len(self._records) >= MAX_BATCH:
+        if not isinstance(record, RequestRecord):
             self.flush()
-        elif len(self._records) == 1:
-            asyncio.get_running_loop().call_later(BATCH_SECONDS, self.flush)
 
     def flush(self) -> None:
         """Write what was kept."""

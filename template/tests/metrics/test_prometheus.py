@@ -6,11 +6,15 @@ import time
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
+from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.database import Reads
+from app.database import Database, Reads
 from app.errors import ProblemError
+from app.metrics import prometheus
 from app.metrics.prometheus import SAMPLES, WINDOW
+from app.observability.context import RequestContext
+from app.observability.finished import finished_requests
 
 
 @pytest.fixture
@@ -153,3 +157,13 @@ class TestToken:
         headers = {"Authorization": given} if given else {}
 
         assert (await client.get("/metrics", headers=headers)).status_code == status
+
+
+async def test_the_last_requests_are_counted(database: Database) -> None:
+    request = RequestContext("r-1", {"method": "GET", "path": "/last"})
+
+    async with prometheus.watch(database):
+        finished_requests.add(request)
+
+    labels = {"method": "GET", "route": "unknown", "status": "499"}
+    assert REGISTRY.get_sample_value("http_request_duration_seconds_count", labels) == 1

@@ -13,6 +13,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 
 from app.database import Database
 from app.observability.context import RequestContext
+from app.observability.finished import finished_requests
 from app.observability.logs import JSONFormatter, RequestRecord
 
 
@@ -29,8 +30,14 @@ def app(app: FastAPI) -> FastAPI:
 async def test_every_answer_has_an_id_and_a_time(client: AsyncClient, path: str) -> None:
     response = await client.get(path)
 
-    assert len(response.headers["x-request-id"]) == 32
+    assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
     assert 0 < float(response.headers["x-process-time"]) < 5
+
+
+async def test_every_request_has_another_id(client: AsyncClient) -> None:
+    ids = {(await client.get("/health/live")).headers["x-request-id"] for _ in range(300)}
+
+    assert len(ids) == 300
 
 
 async def test_a_client_may_bring_its_own_id(client: AsyncClient) -> None:
@@ -53,6 +60,7 @@ async def test_a_request_is_logged_once_and_without_its_query(
 ) -> None:
     with caplog.at_level(logging.INFO, "app.request"):
         await client.get("/health/live?token=hunter2")
+        finished_requests.flush()
 
     (record,) = [record for record in caplog.records if record.name == "app.request"]
     assert isinstance(record, RequestRecord)
@@ -113,6 +121,7 @@ async def test_a_request_is_logged_under_its_whole_template(
         await client.get("/shop/things/tea")
         await client.get("/v1/shop/things/tea")
         await client.get("/shop/nothing")
+        finished_requests.flush()
 
     records = [record for record in caplog.records if isinstance(record, RequestRecord)]
     assert [record.fields["route"] for record in records] == [

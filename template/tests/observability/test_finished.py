@@ -1,0 +1,64 @@
+"""Requests are told of together, soon, and each once."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+
+import pytest
+from httpx2 import AsyncClient
+from starlette.types import Receive, Scope, Send
+
+from app.observability.context import RequestContext
+from app.observability.finished import (
+    BATCH_SECONDS,
+    MAX_BATCH,
+    FinishedRequests,
+    finished_requests,
+)
+from app.observability.instruments import Instruments
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """The paths of the requests that were told of."""
+    paths: list[str] = []
+
+    def listen(requests: Sequence[RequestContext]) -> None:
+        paths.extend(request.scope["path"] for request in requests)
+
+    finished_requests.listeners.append(listen)
+    yield paths
+    finished_requests.listeners.remove(listen)
+
+
+async def test_a_request_is_told_of_soon(client: AsyncClient, told: list[str]) -> None:
+    await client.get("/health/live")
+    assert told == []
+
+    await asyncio.sleep(2 * BATCH_SECONDS)
+
+    assert told == ["/health/live"]
+
+
+async def test_the_last_requests_are_told_of_when_the_service_stops(told: list[str]) -> None:
+    finished_requests.add(RequestContext("r-1", {"method": "GET", "path": "/last"}))
+
+    async def stops(scope: Scope, receive: Receive, send: Send) -> None:
+        assert told == []
+
+    await Instruments(stops)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+    assert told == ["/last"]
+    await asyncio.sleep(2 * BATCH_SECONDS)
+    assert told == ["/last"]  # not once more
+
+
+async def test_many_requests_do_not_wait() -> None:
+    finished = FinishedRequests()
+    sizes: list[int] = []
+    finished.listeners.append(lambda requests: sizes.append(len(requests)))
+
+    for _ in range(2 * MAX_BATCH + 1):
+        finished.add(RequestContext("r-1", {}))
+
+    assert sizes == [MAX_BATCH, MAX_BATCH]
+    await asyncio.sleep(2 * BATCH_SECONDS)
+    assert sizes == [MAX_BATCH, MAX_BATCH, 1]
