@@ -26,13 +26,14 @@ lint: .venv/installed-dev
 
 bench: .venv/installed-dev
 	rm -rf build/bench
-	$(BIN)/fastperf new build/bench --yes >/dev/null
+	$(BIN)/fastperf new build/bench --yes -d cache=none >/dev/null
 	cd build/bench && .venv/bin/python ../../benchmarks/patterns.py
 	$(BIN)/python scripts/bench_postgresql.py
 	$(BIN)/python benchmarks/generator.py
 
 ladder: .venv/installed-dev
 	$(BIN)/python benchmarks/ladder.py --rounds $(ROUNDS)
+	$(BIN)/python benchmarks/caching.py --rounds $(ROUNDS)
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix
@@ -50,5 +51,5 @@ $(BIN)/uv:
 
 .venv/installed-dev: .venv/installed
 	sh scripts/servers.sh
-	$(BIN)/uv pip install --quiet --python .venv --group dev
+	$(BIN)/uv pip install --quiet --compile-bytecode --python .venv --group dev
 	touch $@

@@ -27,7 +27,7 @@ def main() -> None:
     shutil.rmtree(project, ignore_errors=True)
     fastperf = Path(sys.executable).parent / "fastperf"
     subprocess.run(
-        [fastperf, "new", project, "--yes", "-d", "database=postgresql"],
+        [fastperf, "new", project, "--yes", "-d", "database=postgresql", "-d", "cache=none"],
         check=True,
         stdout=subprocess.DEVNULL,
     )

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Install what the tests and benchmarks run besides Python: databases, pgbouncer, wrk, Prometheus.
+# Install what the tests and benchmarks run besides Python: databases, pgbouncer, Redis, wrk, Prometheus.
 # Only as root on Debian or Ubuntu; elsewhere tests that lack something are skipped, and say so.
 set -eu
 
 missing=""
-for found in "initdb:postgresql" "mariadbd:mariadb-server" "pgbouncer:pgbouncer" "wrk:wrk" \
-    "promtool:prometheus"; do
+for found in "initdb:postgresql" "mariadbd:mariadb-server" "pgbouncer:pgbouncer" \
+    "redis-server:redis-server" "wrk:wrk" "promtool:prometheus"; do
     program=${found%%:*}
     if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null &&
         ! ls /usr/lib/postgresql/*/bin/"$program" >/dev/null 2>&1; then
@@ -22,5 +22,16 @@ apt-get update -qq
 mkdir -p /etc/postgresql-common
 [ -e /etc/postgresql-common/createcluster.conf ] ||
     echo "create_main_cluster = false" >/etc/postgresql-common/createcluster.conf
+# Nor started: where the machine has no policy on that, this is one for as long as it takes.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
+fi
 # shellcheck disable=SC2086
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+case "$missing" in
+*redis-server*) update-rc.d redis-server disable ;; # nor after the next boot
+esac

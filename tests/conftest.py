@@ -1,5 +1,6 @@
 """What tests share: renders, one environment for all rendered projects, a report of skips."""
 
+import json
 import os
 import subprocess
 import sys
@@ -22,13 +23,15 @@ from tests.servers import (
     mariadb,
     missing,
     postgresql,
+    redis,
     url_of,
 )
-from tests.support import DATABASES, SERVERS, Environment, Project, clean_environment
+from tests.support import CACHES, DATABASES, SERVERS, Environment, Project, clean_environment
 
 ROOT = Path(__file__).parent.parent
 
 Render = Callable[..., Path]
+RunTests = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -63,6 +66,7 @@ def environment(shared: Path, rendered: Render) -> Environment:
     folder = shared / "environment"
     projects = [rendered(preset="standard", database=kind) for kind in DATABASES]
     projects += [rendered(preset="standard", server=server) for server in SERVERS]
+    projects += [rendered(preset="standard", cache=cache) for cache in CACHES]
     with FileLock(shared / "environment.lock"):
         if not (folder / "complete").exists():
             uv = find_uv()
@@ -71,11 +75,45 @@ def environment(shared: Path, rendered: Render) -> Environment:
                 subprocess.run(
                     [uv, "pip", "install", "-q", "-r", "pyproject.toml", "--group", "dev"],
                     cwd=project,
-                    env={**clean_environment(), "VIRTUAL_ENV": str(folder)},
+                    env={
+                        **clean_environment(),
+                        "VIRTUAL_ENV": str(folder),
+                        "UV_COMPILE_BYTECODE": "1",  # once, not in each process to come
+                    },
                     check=True,
                 )
             (folder / "complete").touch()
     return Environment(folder)
+
+
+@pytest.fixture(scope="session")
+def run_tests(environment: Environment) -> Iterator[RunTests]:
+    """Run pytest in a project, in a fork of one process: starting and importing is done."""
+    with subprocess.Popen(
+        [environment.folder / "bin" / "python", Path(__file__).with_name("forks.py")],
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as forks:
+
+        def run(
+            project: Path, *arguments: str, **variables: str
+        ) -> subprocess.CompletedProcess[str]:
+            assert forks.stdin
+            assert forks.stdout
+            log = project.with_suffix(".log")
+            # Packages that are imported already cannot get their asserts rewritten.
+            words = ["-q", "-p", "no:cacheprovider", "--assert=plain", *arguments]
+            print(
+                json.dumps([str(project), str(log), words, variables]),
+                file=forks.stdin,
+                flush=True,
+            )
+            code = int(forks.stdout.readline())
+            return subprocess.CompletedProcess(words, code, log.read_text("utf-8"))
+
+        yield run
 
 
 @pytest.fixture(scope="session")
@@ -97,7 +135,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Render:
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[Callable[[str], Server]]:
-    """Give a database server by its kind, started when it is first asked for."""
+    """Give a server by its kind, started when it is first asked for."""
     started: dict[str, Server] = {}
     with ExitStack() as stack:
 
@@ -105,7 +143,7 @@ def servers() -> Iterator[Callable[[str], Server]]:
             if absent := missing(*PROGRAMS[kind]):
                 pytest.skip(f"{', '.join(absent)} not installed: run scripts/servers.sh as root")
             if kind not in started:
-                run = {"postgresql": postgresql, "mysql": mariadb}[kind]
+                run = {"postgresql": postgresql, "mysql": mariadb, "redis": redis}[kind]
                 started[kind] = stack.enter_context(run())
             return started[kind]
 
@@ -128,6 +166,18 @@ def database_url(
         server = servers(str(kind))
         execute(server, f"CREATE DATABASE {name}")
         return url_of(server, name)
+
+    return make
+
+
+@pytest.fixture
+def redis_url(servers: Callable[[str], Server]) -> Callable[[str], str]:
+    """Empty the Redis of this test process, and return the URL of one of its databases."""
+
+    def make(database: str = "0") -> str:
+        server = servers("redis")
+        execute(server, "FLUSHALL")
+        return url_of(server, database)
 
     return make
 

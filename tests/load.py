@@ -31,14 +31,22 @@ class Connection:
         return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     async def get(self, path: str) -> tuple[int, Any]:
+        """Ask for something, as `send` does."""
+        return await self.send("GET", path)
+
+    async def send(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Send a request and return the answer's status and JSON.
 
         Raises:
             ClosedError: when the connection was closed before any byte of the answer.
             asyncio.IncompleteReadError: when it was closed within the answer.
         """
+        request = f"{method} {path} HTTP/1.1\r\nHost: test\r\n"
+        content = "" if body is None else json.dumps(body)
+        if content:
+            request += f"Content-Type: application/json\r\nContent-Length: {len(content)}\r\n"
         try:
-            self.writer.write(f"GET {path} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+            self.writer.write(f"{request}\r\n{content}".encode())
             first = await self.reader.readexactly(1)
         except GONE:
             raise ClosedError from None

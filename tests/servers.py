@@ -1,4 +1,4 @@
-"""Private database servers: on a free port of 127.0.0.1, with a data folder of their own."""
+"""Private servers: on a free port of 127.0.0.1, with a data folder of their own."""
 
 import os
 import shutil
@@ -33,11 +33,14 @@ PROGRAMS = {
     "postgresql": ("initdb", "postgres", "pg_isready", "psql"),
     "mysql": ("mariadb-install-db", "mariadbd", "mariadb-admin", "mariadb"),
     "pgbouncer": ("pgbouncer",),
+    "redis": ("redis-server", "redis-cli"),
 }
 
 
 def url_of(server: "Server", database: str) -> str:
-    """Return the URL of a database as SQLAlchemy takes it."""
+    """Return the URL of a database as SQLAlchemy takes it, or redis-py."""
+    if server.kind == "redis":
+        return f"redis://127.0.0.1:{server.port}/{database}"
     scheme, user = (
         ("mysql+asyncmy", "root") if server.kind == "mysql" else ("postgresql+asyncpg", "postgres")
     )
@@ -45,8 +48,14 @@ def url_of(server: "Server", database: str) -> str:
 
 
 def execute(server: "Server", sql: str, database: str = "") -> str:
-    """Run SQL on a server with its own client and return the rows it prints, tab-separated."""
-    if server.kind == "mysql":
+    """Run SQL, or Redis' commands, with a server's own client and return what it prints.
+
+    Rows of SQL are tab-separated.
+    """
+    if server.kind == "redis":
+        words = [str(find("redis-cli")), "-e", "-h", "127.0.0.1", "-p", str(server.port)]
+        words += ["-n", database or "0"]
+    elif server.kind == "mysql":
         words = [str(find("mariadb")), "--no-defaults", "-N", "-B", "-u", "root", "-P"]
         words += [str(server.port), "-h", "127.0.0.1", database]
     else:
@@ -91,6 +100,7 @@ class Server:
         """Stop it, cutting all connections, and wait until it is gone."""
         if self.process is not None:
             self.process.send_signal(self.stop_signal)
+            self.process.send_signal(signal.SIGCONT)  # where it is paused
             try:
                 self.process.wait(30)
             except subprocess.TimeoutExpired:
@@ -102,6 +112,14 @@ class Server:
         """Send it a signal."""
         assert self.process is not None
         self.process.send_signal(number)
+
+    def pause(self) -> None:
+        """Have it answer nobody, with its connections open and new ones accepted."""
+        self.signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Have it answer again."""
+        self.signal(signal.SIGCONT)
 
 
 @contextmanager
@@ -214,6 +232,31 @@ def pgbouncer(behind: Server, **settings: object) -> Iterator[Server]:
         ping = [str(find("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
         words = [str(find("pgbouncer")), str(folder / "pgbouncer.ini")]
         server = Server("postgresql", words, ping, port, folder, options, signal.SIGINT)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+@contextmanager
+def redis(**settings: object) -> Iterator[Server]:
+    """Run Redis, which keeps nothing on a disk."""
+    with _folder("redis") as (folder, options):
+        port = free_port()
+        settings = {
+            "port": port,
+            "bind": "127.0.0.1",
+            "dir": folder,
+            "save": "",
+            "appendonly": "no",
+            **settings,
+        }
+        words = [str(find("redis-server"))]
+        for name, value in settings.items():
+            words += [f"--{name}", str(value)]
+        ping = [str(find("redis-cli")), "-e", "-h", "127.0.0.1", "-p", str(port), "ping"]
+        server = Server("redis", words, ping, port, folder, options, signal.SIGTERM)
         server.start()
         try:
             yield server

@@ -20,6 +20,7 @@ from fastperf_new.questions import Answer
 
 DATABASES = ("sqlite", "postgresql", "mysql")
 SERVERS = ("uvicorn", "gunicorn", "granian")
+CACHES = ("none", "memory", "redis")
 
 FASTPERF = Path(sys.executable).parent / "fastperf"
 
@@ -149,6 +150,9 @@ def _variants() -> Iterator[dict[str, Answer]]:
                         yield {**base, question.key: answer, "example": False}
                     if answer == "gunicorn":  # it counts workers by the database's connections
                         yield {**base, question.key: answer, "database": "postgresql"}
+                    if answer == "redis":  # a second server, and nothing that would be cached
+                        yield {**base, question.key: answer, "database": "postgresql"}
+                        yield {**base, question.key: answer, "example": False}
 
 
 def name_of(variant: Mapping[str, Answer]) -> str:

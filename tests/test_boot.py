@@ -59,6 +59,7 @@ def test_it_runs(  # noqa: PLR0917  (fixtures)
     tmp_path: Path,
     variant: dict[str, Answer],
     database_url: Callable[[object], str],
+    redis_url: Callable[[], str],
     servers: Callable[[str], Server],
 ) -> None:
     project = shutil.copytree(rendered(**variant), tmp_path / "shop")
@@ -73,6 +74,8 @@ def test_it_runs(  # noqa: PLR0917  (fixtures)
             printed = execute(servers(database), sql, name)
             return [line.split("\t") for line in printed.splitlines()]
 
+    if variant.get("cache") == "redis":
+        settings["REDIS_URL"] = redis_url()
     environment.run("alembic", "upgrade", "head", cwd=project, env=settings)
     port = free_port()
 

@@ -383,6 +383,8 @@ def test_the_rest_is_asked_on_demand(terminal: "pexpect.spawn[str]", tmp_path: P
     terminal.send("\x15Sells tea.\r")
     terminal.expect("Include the example feature")
     terminal.send("n")
+    terminal.expect("Where are answers kept")
+    terminal.send("\x1b[B\r")  # down: none is the default here
     terminal.expect("Compress answers")
     terminal.send("y")
     terminal.expect("Serve Prometheus metrics")
@@ -404,6 +406,7 @@ def test_the_rest_is_asked_on_demand(terminal: "pexpect.spawn[str]", tmp_path: P
         "preset": "minimal",
         "database": "sqlite",
         "example": False,
+        "cache": "memory",
         "compression": True,
         "metrics": False,
         "server": "gunicorn",

@@ -9,13 +9,22 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from tests.conftest import Render
 from tests.servers import find, missing
-from tests.support import DATABASES, SERVERS, Environment, clean_environment, free_port, serving
+from tests.support import (
+    CACHES,
+    DATABASES,
+    SERVERS,
+    Environment,
+    clean_environment,
+    free_port,
+    serving,
+)
 
 SHIPPED = ("docker", "kubernetes")
 CLUSTER = "deploy/kubernetes/"
@@ -116,11 +125,17 @@ def check_monitoring(project: Path) -> str:
     return said
 
 
-@pytest.mark.parametrize("name", ["shop", "true"])  # the second means something else in YAML
+@pytest.mark.parametrize(
+    ("name", "cache"),
+    [("shop", "none"), ("shop", "memory"), ("true", "redis")],  # true means something else in YAML
+)
 @pytest.mark.parametrize("database", DATABASES)
 @pytest.mark.parametrize("deployment", SHIPPED)
-def test_its_files_are_valid(rendered: Render, deployment: str, database: str, name: str) -> None:
-    project = rendered(preset="standard", name=name, deployment=deployment, database=database)
+def test_its_files_are_valid(
+    rendered: Render, deployment: str, database: str, name: str, cache: str
+) -> None:
+    answers = {"deployment": deployment, "database": database, "cache": cache}
+    project = rendered(preset="standard", name=name, **answers)
 
     assert not check_image(project)
     assert not check_compose(project)
@@ -130,9 +145,14 @@ def test_its_files_are_valid(rendered: Render, deployment: str, database: str, n
         assert not check_cluster(project)
 
 
+@pytest.mark.parametrize("cache", ["memory", "redis"])
 @pytest.mark.parametrize("database", DATABASES)
-def test_the_workflows_are_sound_without_a_deployment(rendered: Render, database: str) -> None:
-    assert not check_workflows(rendered(preset="standard", database=database))
+def test_they_are_valid_without_a_deployment(rendered: Render, database: str, cache: str) -> None:
+    project = rendered(preset="standard", database=database, cache=cache)
+
+    assert not check_workflows(project)
+    assert (project / "compose.yml").exists() == (database != "sqlite" or cache == "redis")
+    assert not ((project / "compose.yml").exists() and check_compose(project))
 
 
 @pytest.mark.parametrize(
@@ -160,6 +180,8 @@ def test_the_workflows_are_sound_without_a_deployment(rendered: Render, database
         (check_monitoring, (RULES, "> 0.9", "> 1")),
         (check_monitoring, (RULES, "[5m])) > 1", "[5m])) > 50")),
         (check_monitoring, (RULES, "== 1)", "== 0)")),
+        (check_monitoring, (RULES, "> 1 / 60", "> 1 / 3")),
+        (check_monitoring, (RULES, "> 1 / 60\n        for: 10m", "> 1 / 60\n        for: 1m")),
         (check_monitoring, (RULES, "sum by (road)", "sum by (road")),
     ],
     ids=lambda value: value.__name__ if callable(value) else value[1].strip(),
@@ -167,7 +189,7 @@ def test_the_workflows_are_sound_without_a_deployment(rendered: Render, database
 def test_a_mistake_in_them_is_found(
     changed: Callable[..., Path], run: Callable[[Path], str], change: Change
 ) -> None:
-    assert run(changed(*change, database="postgresql"))
+    assert run(changed(*change, database="postgresql", cache="redis"))
 
 
 # --- They agree with each other -----------------------------------------------------------------
@@ -316,6 +338,59 @@ def test_a_disagreement_is_found(
     assert disagreements(changed(*change, database=database))
 
 
+def unreached(project: Path) -> list[str]:
+    """Return the servers beside the service that it does not find, or does not wait for."""
+    services = yaml.safe_load((project / "compose.yml").read_text("utf-8"))["services"]
+    told = (project / "docs/deployment.md").read_text("utf-8")
+    app = cluster(project)["Deployment"]["spec"]["template"]["spec"]["containers"][0]
+    secrets = [source["secretRef"]["name"] for source in app["envFrom"] if "secretRef" in source]
+    waits = services["app"]["depends_on"] | services["migrate"].get("depends_on", {})
+    found = []
+    for name, variable in (("database", "DATABASE_URL"), ("redis", "REDIS_URL")):
+        if name not in services:
+            continue
+        url = urlsplit(services["app"]["environment"][variable])
+        if (url.hostname, url.port) != (name, int(services[name]["ports"][0].split(":")[-1])):
+            found.append(f"{variable} does not lead to {name}")
+        if (
+            waits.get(name) != {"condition": "service_healthy"}
+            or "healthcheck" not in services[name]
+        ):
+            found.append(f"nothing waits for {name}")
+        if secrets != ["shop"] or f" --from-literal={variable}=" not in told:
+            found.append(f"no pod has {variable}")
+    return found
+
+
+@pytest.mark.parametrize("cache", CACHES)
+@pytest.mark.parametrize("database", DATABASES)
+def test_the_service_finds_its_servers(rendered: Render, database: str, cache: str) -> None:
+    answers = {"deployment": "kubernetes", "database": database, "cache": cache}
+    project = rendered(preset="standard", **answers)
+
+    assert unreached(project) == []
+    told = (project / "docs/deployment.md").read_text("utf-8")
+    assert ("create secret" in told) == (database != "sqlite" or cache == "redis")
+
+
+@pytest.mark.parametrize("database", ["sqlite", "mysql"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("compose.yml", "redis://redis:6379", "redis://cache:6379"),
+        ("compose.yml", "redis://redis:6379", "redis://redis:6380"),
+        ("compose.yml", "      redis: {condition: service_healthy}\n", ""),
+        (CLUSTER + "deployment.yaml", "secretRef", "configMapRef"),
+        ("docs/deployment.md", "REDIS_URL=", "REDIS="),
+    ],
+    ids=lambda change: change[1].strip(),
+)
+def test_a_server_that_is_not_found_is_noticed(
+    changed: Callable[..., Path], change: Change, database: str
+) -> None:
+    assert unreached(changed(*change, database=database, cache="redis"))
+
+
 def locked(spec: Mapping[str, Any]) -> Iterator[str]:
     """Name what Kubernetes' restricted profile, and a file system to read only, lack here."""
     security = spec.get("securityContext", {})
@@ -445,7 +520,7 @@ def test_every_metric_is_one_of_the_services(
 
     assert unknown(asked, exposed) == []
     # And the other way round: what the service measures is drawn.
-    own = {name for name in exposed if re.match("http_|database_|event_", name)}
+    own = {name for name in exposed if re.match("http_|database_|cache_|event_", name)}
     drawn = {name for expression in asked for name, _ in _METRIC.findall(expression)}
     part = r"_(bucket|count|sum|created|total)$"
     families = {re.sub(part, "", name) for name in own}

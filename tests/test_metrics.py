@@ -34,7 +34,9 @@ def running(
     rendered: Render, environment: Environment, folder: Path, server: str
 ) -> Iterator[tuple[Ask, int]]:
     """Serve a project by two workers; give a client and the id of their parent."""
-    project = shutil.copytree(rendered(preset="standard", server=server), folder / "shop")
+    project = shutil.copytree(
+        rendered(preset="standard", server=server, cache="none"), folder / "shop"
+    )
     with (project / "app/items/routes.py").open("a") as routes:
         routes.write(ROUTES)
     environment.run("alembic", "upgrade", "head", cwd=project)

@@ -10,7 +10,7 @@ from fastperf_new.answers import parse_pairs
 from fastperf_new.errors import WrongInputError
 from fastperf_new.questions import Questionnaire
 from tests.conftest import Render
-from tests.support import DATABASES
+from tests.support import CACHES, DATABASES
 
 CAFE = """
 _subdirectory: template
@@ -146,8 +146,10 @@ def test_every_choice_says_when_to_pick_it(ours: Questionnaire) -> None:
 
 
 def test_names_of_dependencies_are_refused(ours: Questionnaire, rendered: Render) -> None:
-    for database in DATABASES:
-        path = rendered(preset="standard", database=database) / "pyproject.toml"
+    variants = [{"database": database} for database in DATABASES]
+    variants += [{"cache": cache} for cache in CACHES]
+    for variant in variants:
+        path = rendered(preset="standard", **variant) / "pyproject.toml"
         project = tomllib.loads(path.read_text("utf-8"))
         for requirement in project["project"]["dependencies"] + project["dependency-groups"]["dev"]:
             package = re.split(r"[\[><=~ ]", requirement)[0]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fastperf_new.questions import Answer
-from tests.conftest import Render
+from fastperf_new.questions import Answer, Answers
+from tests.conftest import Render, RunTests
 from tests.support import DATABASES, Environment, name_of, variants
 
 MakeUrl = Callable[[object], str]
@@ -30,6 +30,7 @@ def test_its_own_checks_pass(  # noqa: PLR0917  (fixtures)
     tmp_path_factory: pytest.TempPathFactory,
     environment: Environment,
     database_url: MakeUrl,
+    redis_url: Callable[[str], str],
 ) -> None:
     project = shutil.copytree(rendered(**variant), tmp_path / "shop")
     environment.run("ruff", "check", cwd=project)
@@ -38,8 +39,10 @@ def test_its_own_checks_pass(  # noqa: PLR0917  (fixtures)
     cache = {"MYPY_CACHE_DIR": str(tmp_path_factory.getbasetemp() / "mypy")}
     environment.run("mypy", cwd=project, env=cache)
     pytest_ = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    url = database_url(variant.get("database", "sqlite"))
-    done = environment.run(*pytest_, cwd=project, env={"TEST_DATABASE_URL": url})
+    env = {"TEST_DATABASE_URL": database_url(variant.get("database", "sqlite"))}
+    if variant.get("cache") == "redis":
+        env["TEST_REDIS_URL"] = redis_url("15")
+    done = environment.run(*pytest_, cwd=project, env=env)
     assert "passed" in done.stdout
     assert "skipped" not in done.stdout
 
@@ -88,7 +91,7 @@ DATA_FAULTS = [
     (DATA + "gate.py", "loop.call_later(self._timeout", "loop.call_later(99", "waits_too_long"),
     (DATA + "gate.py", ">= self._queue", ">= 99", "full_queue"),
     (DATA + "gate.py", "self.leave()  # cancelled", "pass  # cancelled", "loses_no_place"),
-    (DATA + "writes.py", "session.begin():", "_nothing(session):", "test_an_answer_means"),
+    (DATA + "writes.py", ", session.begin():", ":", "test_an_answer_means"),
     (DATA + "sqlite.py", "hide_parameters=True", "hide_parameters=False", "tell_values"),
     (DATA + "postgresql.py", "hide_parameters=True", "hide_parameters=False", "tell_values"),
     (DATA + "mysql.py", "hide_parameters=True", "hide_parameters=False", "tell_values"),
@@ -332,7 +335,7 @@ FAULTS = [
     ),
     ("app/observability/logs.py", 'str(entry["loc"])', "str(entry)", "was_not_valid"),
     ("app/guard.py", "if len(hosts) != 1", "if not hosts", "two_hosts"),
-    ("app/observability/context.py", '"app_root_path" in self.scope', "False", "whole_template"),
+    ("app/observability/context.py", '"app_root_path" in scope', "False", "whole_template"),
     ("app/guard.py", ' or scope["path"].startswith(PROBES)', "", "probes_come"),
     ("app/guard.py", 'if scope["path"] not in PAGES', "if True", "documentation_may_load"),
     ("app/guard.py", ", NO_SNIFFING]", "]", "answers_are_data"),
@@ -361,7 +364,7 @@ FAULTS = [
         "with_its_route_and_request",
     ),
     ("app/observability/profiling.py", "HTMLResponse(page)", "HTMLResponse('')", "time_goes"),
-    ("tests/conftest.py", 'ctx(["app", "tests.test_loop"])', 'ctx(["nothing"])', "helper_too"),
+    ("tests/conftest.py", 'ctx(["app", "tests.test_loop"])', 'ctx(["app.items"])', "helper_too"),
     ("app/draining.py", "stopping.set()", "pass", "not_ready_but_live"),
     ("app/draining.py", "if stopping.is_set():", "if False:", "not_ready_but_live"),
     ("app/draining.py", "call_later(seconds", "call_later(0", "not_ready_but_live"),
@@ -463,7 +466,6 @@ FAULTS = [
     ("app/observability/finished.py", "call_later(BATCH_SECONDS", "call_later(9", "told_of_soon"),
     ("app/observability/finished.py", "if batch is self._batch", "if batch", "do_not_wait"),
     ("app/observability/finished.py", "if len(batch) >= MAX_BATCH", "if not batch", "do_not_wait"),
-    ("app/observability/instruments.py", "finished_requests.flush()", "pass", "service_stops"),
     (
         "app/metrics/prometheus.py",
         "finished_requests.flush()\n        finished_requests.listeners",
@@ -490,6 +492,125 @@ FAULTS = [
         "test_reads_are_nice",
         "names_a_test_that_exists",
     ),
+    ("app/caching/conditional.py", "b'\"%s\"' % blake2b", 'b"%s" % blake2b', "strong_and_quoted"),
+    ("app/caching/conditional.py", 'return b"W/" + etag_of', "return etag_of", "a_version_is_weak"),
+    ("app/caching/conditional.py", "repr(parts)", '"".join(map(str, parts))', "different_versions"),
+    (
+        "app/caching/conditional.py",
+        'tag.removeprefix(b"W/") == wanted',
+        "tag == wanted",
+        "it_matches",
+    ),
+    (
+        "app/caching/conditional.py",
+        'lines[0].strip() == b"*"',
+        'b"*" in lines[0]',
+        "does_not_match",
+    ),
+    ("app/caching/conditional.py", "len(lines) == 1 and", "lines and", "star_among_other_lines"),
+    (
+        "app/caching/conditional.py",
+        "    for line in lines:",
+        '    for line in [b",".join(lines)]:',
+        "go_on_in_the_next",
+    ),
+    (
+        "app/caching/conditional.py",
+        "    for line in lines:",
+        "    for line in lines[:1]:",
+        "several_lines",
+    ),
+    ("app/caching/conditional.py", '"[^"]*+"', '"[^",]*+"', "it_matches"),
+    ("app/caching/conditional.py", "*+", "*", "hostile"),
+    ("app/caching/conditional.py", "_MEMBER.match(", "_MEMBER.search(", "it_does_not_match"),
+    (
+        "app/caching/conditional.py",
+        "if name in REPEATED",
+        'if name != b"content-type"',
+        "a_cache_goes_by",
+    ),
+    (
+        "app/caching/conditional.py",
+        'b"etag", b"expires"',
+        'b"etag", b"set-cookie"',
+        "a_cache_goes_by",
+    ),
+    (
+        "app/caching/conditional.py",
+        "tag if tag is not None and",
+        "value if",
+        "that_the_client_holds",
+    ),
+    (
+        "app/caching/conditional.py",
+        'not in ("GET", "HEAD")',
+        'not in ("GET", "HEAD", "POST")',
+        "another_method",
+    ),
+    ("app/caching/conditional.py", 'not in ("GET", "HEAD")', '!= "GET"', "at_no_expense"),
+    (
+        "app/caching/conditional.py",
+        "headers.setdefault(",
+        "headers.__setitem__(",
+        "declare_its_own",
+    ),
+    (
+        "app/caching/conditional.py",
+        '", ".join(kept.getlist(name))',
+        "kept[name]",
+        "headers_of_the_200",
+    ),
+    (
+        "app/caching/conditional.py",
+        "not_modified_headers(headers.raw)",
+        "headers.raw",
+        "headers_of_the_200",
+    ),
+    ("app/caching/memo.py", "self._flights[key] = flight", "pass", "fifty_concurrent"),
+    ("app/caching/memo.py", "monotonic() < kept[0]", "True", "then_renewed"),
+    ("app/caching/memo.py", "monotonic() < kept[0]", "kept[1]", "none_is_a_value"),
+    ("app/caching/memo.py", "tuple(sorted(kwargs.items())) if kwargs else ()", "()", "told_apart"),
+    (
+        "app/caching/memo.py",
+        "asyncio.shield(flight.task)",
+        "flight.task",
+        "does_not_take_the_others",
+    ),
+    ("app/caching/memo.py", "if not flight.callers and", "if False and", "when_all_callers"),
+    (
+        "app/caching/memo.py",
+        "self._flights.get(key) is flight",
+        "self._flights.get(key) is not None",
+        "while_a_cancelled_call",
+    ),
+    (
+        "app/caching/memo.py",
+        "                self._leave(key, flight)\n",
+        "",
+        "while_a_cancelled_call",
+    ),
+    ("app/caching/memo.py", "if not current or", "if", "before_it_was_forgotten"),
+    (
+        "app/caching/memo.py",
+        "        self._flights.pop(key, None)\n",
+        "",
+        "before_it_was_forgotten",
+    ),
+    (
+        "app/caching/memo.py",
+        "self._values.move_to_end(key)\n            return",
+        "return",
+        "not_asked_for_longest",
+    ),
+    ("app/caching/memo.py", "> self._maxsize", "> 9999", "memory_is_bounded"),
+    (
+        "app/caching/memo.py",
+        "if loop is not self._loop",
+        "if self._loop is None",
+        "another_event_loop",
+    ),
+    ("app/caching/memo.py", " or task.exception() is not None", "", "for_those_who_wait"),
+    ("app/compression.py", 'message["status"] == 304', "False", "a_304_varies"),
 ]
 
 
@@ -520,7 +641,131 @@ GUNICORN_FAULTS = [
 ]
 
 
-def _faults() -> Iterator[tuple[str, str, str, str, str]]:
+CACHING = "app/caching/"
+LAYER = CACHING + "layer.py"
+ANSWERS = CACHING + "answers.py"
+POLICY = CACHING + "policies.py"
+MEMORY = CACHING + "memory.py"
+KEPT = "must_not_be_kept"
+MORE = "depends_on_more"
+
+CACHE_FAULTS = [
+    ("sqlite", LAYER, "return None if credentials else encoded", "return encoded", "credentials"),
+    (
+        "sqlite",
+        LAYER,
+        'encoded + repr(user).encode(errors="surrogatepass")',
+        "encoded",
+        "two_users",
+    ),
+    ("sqlite", LAYER, '("GET", "HEAD")', '("GET", "HEAD", "POST")', "other_methods_pass"),
+    ("sqlite", ANSWERS, 'if start["status"] not in', "if 0 in", KEPT),
+    ("sqlite", ANSWERS, 'name == b"set-cookie" or ', "", KEPT),
+    ("sqlite", ANSWERS, 'b"no-store" in words', "False", KEPT),
+    ("sqlite", ANSWERS, 'if name == b"vary" and not', "if not name and", KEPT),
+    ("sqlite", ANSWERS, " and len(body) <= self._limit", "", KEPT),
+    ("sqlite", ANSWERS, 'not message.get("more_body") and ', "", "keeps_nobody_waiting"),
+    ("sqlite", ANSWERS, '"method": "GET", "headers"', '"headers"', "a_head_is_a_get"),
+    ("sqlite", ANSWERS, '{**scope, "method": "GET"} if', "scope if", "heads_at_once"),
+    (
+        "sqlite",
+        ANSWERS,
+        "if path_template(self._scope) != self._route.path",
+        "if 0",
+        "another_routes",
+    ),
+    ("sqlite", ANSWERS, "await self._give_up()", "pass", "keeps_nobody_waiting"),
+    (
+        "sqlite",
+        "app/startup.py",
+        'if scope["type"] == "lifespan"',
+        "if False",
+        "does_not_start_then",
+    ),
+    ("sqlite", LAYER, "except HTTPException", "except KeyError", "user_function_may_refuse"),
+    ("sqlite", LAYER, "(key, found.generations)", "key", "beats_a_fill"),
+    ("sqlite", ANSWERS, "[*headers, (b", "[(b", "an_answer_is_made_once"),
+    ("sqlite", CACHING + "flights.py", "if name in self._flights", "if False", "50_misses"),
+    ("sqlite", CACHING + "flights.py", "future.cancel()", "future.set_result(None)", "leaves"),
+    ("sqlite", CACHING + "flights.py", "timeout=seconds", "timeout=None", "waits_for_ever"),
+    ("sqlite", POLICY, " if pair[0] in self._query", "", "named_query_and"),
+    ("sqlite", POLICY, "sorted(named, key=_name)", "named", "named_query_and"),
+    ("sqlite", POLICY, "if errors or str(value) != text", "if errors", "as_the_route_reads_it"),
+    ("sqlite", POLICY, "info.validation_alias or ", "", MORE),
+    ("sqlite", POLICY, 'if model.model_config.get("extra") == "allow"', "if False", MORE),
+    ("sqlite", POLICY, "if dependant.background_tasks_param_name", "if False", MORE),
+    ("sqlite", POLICY, "_names(dependant.query_params) - self._query", "()", MORE),
+    ("sqlite", POLICY, "headers - {*self.policy.headers}", "()", MORE),
+    ("sqlite", POLICY, "_names(dependant.cookie_params)", "()", MORE),
+    ("sqlite", POLICY, "if whole and", "if not whole and", MORE),
+    ("sqlite", POLICY, "if needed.call not in known", "if False", MORE),
+    ("sqlite", POLICY, "isinstance(needed.call, SecurityBase)", "True", MORE),
+    ("sqlite", POLICY, "uniform(0.9, 1)", "1", "does_not_end_at_once"),
+    ("sqlite", MEMORY, "if made < changed", "if False", "its_tags_stale"),
+    ("sqlite", MEMORY, "if time() >= ", "if 0 >= ", "an_entry_ends"),
+    ("sqlite", MEMORY, "if len(self._changed) > MAX_TAGS", "if False", "for_ever"),
+    ("sqlite", MEMORY, "self._forgotten = self._now", "pass", "for_ever"),
+    ("sqlite", MEMORY, "> 1 or parent_process()", "> 9 or parent_process()", "what_that_means"),
+    (
+        "sqlite",
+        CACHING + "invalidation.py",
+        "changed.update(",
+        "changed.isdisjoint(",
+        "change_is_seen",
+    ),
+    ("sqlite", CACHING + "invalidation.py", "if not state.is_select", "if False", "bulk_statement"),
+    ("sqlite", DATA + "writes.py", "await call(committing)", "pass", "change_is_seen"),
+    ("sqlite", DATA + "writes.py", "committing = session", "pass", "change_is_seen"),
+    ("sqlite", "app/items/cache.py", '["items", f"item:{changed.id}"]', '["items"]', "change_is"),
+    ("sqlite", "app/metrics/caching.py", "cache.outcomes.clear()", "pass", "counted_once"),
+    ("sqlite", "app/metrics/caching.py", "told = cache.store.errors", "told = 0", "counted_once"),
+]
+
+REDIS = CACHING + "redis.py"
+
+REDIS_FAULTS = [
+    ("sqlite", REDIS, "if made_of != generations", "if False", "seen_by_every_worker"),
+    ("sqlite", REDIS, 'token, "NX", "GET"', 'token, "GET"', "one_worker_at_a_time"),
+    ("sqlite", REDIS, "if holder is None else", "if True else", "one_worker_at_a_time"),
+    (
+        "sqlite",
+        REDIS,
+        "call.add_done_callback(lambda _: self._start(self._give_back({(lock, token)})))",
+        "pass",
+        "who_leaves_while_asking",
+    ),
+    (
+        "sqlite",
+        REDIS,
+        "await asyncio.shield(self._start(self._tell(tags)))",
+        "await self._tell(tags)",
+        "whose_client_leaves",
+    ),
+    ("sqlite", REDIS, "raise_on_error=False", "", "redis_refuses"),
+    (
+        "sqlite",
+        LAYER,
+        "found = await self.store.get(miss.key, miss.tags)\n                if",
+        "if",
+        "looks_again",
+    ),
+    ("sqlite", REDIS, "== ARGV[1] then", "~= '' then", "gives_nothing_back"),
+    ("sqlite", REDIS, "{RELEASE}:", "code:", "another_release"),
+    ("sqlite", REDIS, "self._reachable or monotonic() >=", "True or 0 >", "miss_and_quickly"),
+    ("sqlite", REDIS, "self._unsure |= rights", "pass", "gave_unheard"),
+    ("sqlite", REDIS, "self._owed.update(tags)", "pass", "told_once_it_is_back"),
+    ("sqlite", REDIS, "(ValueError, TypeError, AttributeError)", "KeyError", "no_entry_is_a_miss"),
+    ("sqlite", REDIS, 'generation, "NX", "EX"', 'generation, "EX"', "another_workers_fill"),
+    ("sqlite", REDIS, "timeout=self._settings.timeout", "timeout=5", "waited_for_once"),
+    ("sqlite", REDIS, '_encode(entry, fill), "PX", milliseconds', "_encode(entry, fill)", "ends"),
+    ("sqlite", REDIS, 'generation, "EX", TAG_SECONDS] for', "generation] for", "end_by_themselves"),
+    ("sqlite", REDIS, "driver_info=DRIVER,", "", "at_once_are_still_one"),
+]
+
+Fault = tuple[str, str, str, str, str]
+
+
+def _faults() -> Iterator[Fault]:
     own = {"sqlite.py": "sqlite", "postgresql.py": "postgresql", "mysql.py": "mysql"}
     for fault in DATA_FAULTS:
         name = fault[0].rpartition("/")[2]
@@ -536,34 +781,83 @@ def _faults() -> Iterator[tuple[str, str, str, str, str]]:
     for fault in FAULTS:
         yield "sqlite", *fault
     yield from GUNICORN_FAULTS
+    yield from CACHE_FAULTS
+    yield from REDIS_FAULTS
 
 
-@pytest.mark.parametrize(
-    "fault", list(_faults()), ids=lambda fault: f"{fault[0]}-{fault[1]}-{fault[4]}"
-)
-def test_a_broken_pattern_fails_its_proof(
-    rendered: Render,
-    environment: Environment,
-    tmp_path: Path,
-    database_url: MakeUrl,
-    fault: tuple[str, str, str, str, str],
-) -> None:
-    database, path, old, new, test = fault
-    answers = {"preset": "standard", "database": database}
+def _answers(fault: Fault) -> Answers:
+    answers: Answers = {"preset": "standard", "database": fault[0]}
     if fault in GUNICORN_FAULTS:
         answers["server"] = "gunicorn"
-    project = shutil.copytree(rendered(**answers), tmp_path / "shop")
+    if fault in REDIS_FAULTS:
+        answers["cache"] = "redis"
+    return answers
+
+
+MakeUrls = Callable[[Answers], dict[str, str]]
+
+
+@pytest.fixture
+def servers_of(database_url: MakeUrl, redis_url: Callable[[str], str]) -> MakeUrls:
+    """Return where a project's tests find the servers that it needs, all emptied."""
+
+    def make(answers: Answers) -> dict[str, str]:
+        urls = {"TEST_DATABASE_URL": database_url(str(answers.get("database", "sqlite")))}
+        if answers.get("cache") == "redis":
+            urls["TEST_REDIS_URL"] = redis_url("15")
+        return urls
+
+    return make
+
+
+@pytest.fixture
+def copy(rendered: Render, tmp_path: Path) -> Callable[[Answers], Path]:
+    """Copy a project's sources: bytecode from before a fault must not stand for what follows it."""
+
+    def make(answers: Answers) -> Path:
+        ignore = shutil.ignore_patterns("__pycache__")
+        return shutil.copytree(rendered(**answers), tmp_path / "shop", ignore=ignore)
+
+    return make
+
+
+@pytest.mark.parametrize("fault", list(_faults()), ids=lambda it: f"{it[0]}-{it[1]}-{it[4]}")
+def test_a_broken_pattern_fails_its_proof(
+    copy: Callable[[Answers], Path],
+    run_tests: RunTests,
+    servers_of: MakeUrls,
+    fault: Fault,
+) -> None:
+    _, path, old, new, test = fault
+    project = copy(_answers(fault))
     text = (project / path).read_text("utf-8")
     assert old in text
     (project / path).write_text(text.replace(old, new), "utf-8")
 
-    with pytest.raises(AssertionError) as failed:
-        environment.run(
-            *("python", "-m", "pytest", "-q", "-x", "-k", test, "-p", "no:cacheprovider"),
-            cwd=project,
-            env={"TEST_DATABASE_URL": database_url(database)},
-        )
+    done = run_tests(project, "-x", "-k", test, **servers_of(_answers(fault)))
 
-    broken = re.findall(r"^(?:FAILED|ERROR) tests/.*", str(failed.value), re.MULTILINE)
-    named = test.split(" or ")
-    assert any(name in line for line in broken for name in named), str(failed.value)[-5000:]
+    failed = re.findall(r"^FAILED (tests/.*?)(?: - |$)", done.stdout, re.MULTILINE)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout[-5000:]
+    assert any(name in one for one in failed for name in test.split(" or ")), done.stdout[-5000:]
+
+
+@pytest.mark.parametrize(
+    "answers",
+    {name_of(answers): answers for answers in map(_answers, _faults())}.values(),
+    ids=name_of,
+)
+def test_without_a_fault_the_proofs_pass(
+    copy: Callable[[Answers], Path],
+    run_tests: RunTests,
+    servers_of: MakeUrls,
+    answers: Answers,
+) -> None:
+    """What the faults are tried with tells a project that is whole from a broken one."""
+    tests = " or ".join(fault[4] for fault in _faults() if _answers(fault) == answers)
+
+    done = run_tests(copy(answers), "-rpfE", "-k", tests, **servers_of(answers))
+
+    assert done.returncode == pytest.ExitCode.OK, done.stdout[-5000:]
+    passed = re.findall(r"^PASSED (tests/.*)", done.stdout, re.MULTILINE)
+    for name in tests.split(" or "):
+        assert any(name in one for one in passed), f"no test {name}"

@@ -83,7 +83,7 @@ def service(
 @pytest.fixture
 def project(rendered: Render, tmp_path: Path) -> Callable[[str], Path]:
     return lambda server: shutil.copytree(
-        rendered(preset="standard", server=server), tmp_path / "shop"
+        rendered(preset="standard", server=server, cache="none"), tmp_path / "shop"
     )
 
 

@@ -45,6 +45,9 @@ class Compression:
 
         async def send_compressed(message: Message) -> None:
             nonlocal start
+            if message["type"] == "http.response.start" and message["status"] == 304:
+                # It repeats what a 200 says here (RFC 9110, section 15.4.5).
+                MutableHeaders(scope=message).add_vary_header("Accept-Encoding")
             if message["type"] == "http.response.start" and self._is_worth_it(message, scope):
                 start = message  # held back until the body comes: its headers depend on it
                 return

@@ -32,6 +32,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.database import Reads
 from app.database.roads import get_reads
 from app.errors import problem_for
+from app.startup import refuse_to_start
 
 Endpoint = Callable[..., Awaitable[BaseModel]]
 
@@ -52,7 +53,10 @@ class HotRoutes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            self.check(scope["app"])
+            try:
+                self.check(scope["app"])
+            except TypeError as error:
+                await refuse_to_start(error, scope, receive, send)
         arguments = None
         if scope["type"] == "http" and scope["method"] == "GET":
             for route in self.routes:

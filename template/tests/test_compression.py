@@ -53,6 +53,13 @@ async def test_the_compressed_answer_is_another_representation(client: AsyncClie
     assert response.headers["vary"] == "Origin, Accept-Encoding"
 
 
+async def test_a_304_varies_as_its_200_does(client: AsyncClient) -> None:
+    response = await client.get("/text/0?status=304")
+
+    assert response.status_code == 304
+    assert response.headers["vary"] == "Origin, Accept-Encoding"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers"),
     [

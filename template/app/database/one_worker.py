@@ -1,6 +1,6 @@
-"""How many workers the database bears."""
+"""How many workers there are unless told otherwise."""
 
 
 def most_workers() -> int:
-    """Return how many workers to run unless told otherwise: one process writes at a time."""
+    """Return 1: another worker would not see all that the first one keeps."""
     return 1

@@ -1,18 +1,22 @@
 """The write road: one ORM session a request, which commits before the answer is sent."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session, sessionmaker
 
 from app.database.gate import Gate, UnavailableError
 from app.deadline import lift_deadline
 
 # Tells whether an error says that the database cannot answer now.
 Judge = Callable[[DBAPIError], bool]
+
+# Called with the session after its commit, and before the answer is sent.
+AfterCommit = Callable[[AsyncSession], Awaitable[None]]
 
 
 @dataclass
@@ -38,7 +42,15 @@ class WriteRoad:
         self.engine = engine
         self.gate = gate
         self._is_unavailable = is_unavailable
-        self._sessions = async_sessionmaker(engine, expire_on_commit=False, close_resets_only=False)
+        # For events: https://docs.sqlalchemy.org/en/21/orm/extensions/asyncio.html
+        self.sessions: sessionmaker[Session] = sessionmaker()
+        self.after_commit: list[AfterCommit] = []
+        self._sessions = async_sessionmaker(
+            engine,
+            sync_session_class=self.sessions,
+            expire_on_commit=False,
+            close_resets_only=False,
+        )
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -54,15 +66,21 @@ class WriteRoad:
         if writing is not None and writing.now:
             raise RuntimeError("a write session is open already: pass it on")
         writing = _Writing()
+        committing = None
         try:
             async with self.gate, self._sessions() as session, session.begin():
                 _writing.set(writing)
                 yield session
                 await session.flush()
                 lift_deadline()  # what is committed must not be answered with a 504
+                committing = session
         except DBAPIError as error:
             if self._is_unavailable(error):
                 raise UnavailableError from error
             raise
         finally:
             writing.now = False
+            # Of a commit that failed too: a connection may break when it has been done.
+            if committing is not None:
+                for call in self.after_commit:
+                    await call(committing)

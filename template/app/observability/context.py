@@ -16,7 +16,16 @@ class RequestContext:
         scope: its ASGI scope, in which routing leaves the route.
     """
 
-    __slots__ = ("_spans", "database_seconds", "id", "scope", "seconds", "started", "status")
+    __slots__ = (
+        "_spans",
+        "database_seconds",
+        "id",
+        "scope",
+        "seconds",
+        "shares",
+        "started",
+        "status",
+    )
 
     def __init__(self, request_id: str, scope: Scope) -> None:
         self.id = request_id
@@ -24,22 +33,20 @@ class RequestContext:
         self.status = GONE
         self.seconds = 0.0  # from its arrival to the end of the answer, once that is reached
         self.database_seconds = 0.0  # in which at least one statement ran
+        self.shares: dict[str, float] | None = None  # seconds by what else they were spent on
         self._spans: list[tuple[float, float]] | None = None  # of statements, none overlapping
         self.started = perf_counter()
 
     @property
     def route(self) -> str | None:
         """The template of the route's path with all prefixes, None when there is no such route."""
-        # FastAPI keeps an included route with the path that its own router knows, and the
-        # whole path in what it calls the effective context.
-        route = self.scope.get("fastapi", {}).get("effective_route_context")
-        path: str | None = getattr(route or self.scope.get("route"), "path", None)
-        if (
-            path is not None and "app_root_path" in self.scope
-        ):  # it is an application's mounted here
-            root: str = self.scope["root_path"]
-            return root.removeprefix(self.scope["app_root_path"]) + path
-        return path
+        return path_template(self.scope)
+
+    def add_share(self, name: str, seconds: float) -> None:
+        """Take note of time that was spent on something other than the database."""
+        if self.shares is None:
+            self.shares = {}
+        self.shares[name] = self.shares.get(name, 0.0) + seconds
 
     def add_statement(self, seconds: float) -> None:
         """Take note of a statement that ends now; several may have run at once."""
@@ -53,6 +60,18 @@ class RequestContext:
             start = min(start, other)
         self._spans.append((start, end))
         self.database_seconds += end - start
+
+
+def path_template(scope: Scope) -> str | None:
+    """Return the template of the path that was routed, with all prefixes, None without a route."""
+    # FastAPI keeps an included route with the path that its own router knows, and the
+    # whole path in what it calls the effective context.
+    route = scope.get("fastapi", {}).get("effective_route_context")
+    path: str | None = getattr(route or scope.get("route"), "path", None)
+    if path is not None and "app_root_path" in scope:  # it is an application's mounted here
+        root: str = scope["root_path"]
+        return root.removeprefix(scope["app_root_path"]) + path
+    return path
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)

@@ -29,7 +29,7 @@ class Instruments:
 
     Adds `X-Request-ID` (the client's own, if it sent a plain one), `X-Process-Time`
     (seconds until the answer began) and `Server-Timing`, the same in milliseconds and in
-    shares: `db` while a statement was running, `app` the rest.
+    shares: `db` while a statement was running, what else was taken note of, `app` the rest.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -39,10 +39,7 @@ class Instruments:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             self.ids = _Ids()  # this worker's own, should it be a fork of another process
-            try:
-                await self.app(scope, receive, send)
-            finally:
-                finished_requests.flush()
+            await self.app(scope, receive, send)
             return
 
         request = RequestContext(_given_id(scope) or self.ids.next(), scope)
@@ -55,11 +52,14 @@ class Instruments:
                 took = perf_counter() - request.started
                 database = request.database_seconds
                 shares = ((took - database) * 1000, database * 1000)
+                timing = b"app;dur=%.3f, db;dur=%.3f" % shares
+                if request.shares is not None:
+                    timing = _all_shares(took, database, request.shares)
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request.id.encode()),
                     (b"x-process-time", b"%.6f" % took),
-                    (b"server-timing", b"app;dur=%.3f, db;dur=%.3f" % shares),
+                    (b"server-timing", timing),
                 ]
             return send(message)
 
@@ -82,6 +82,11 @@ def _given_id(scope: Scope) -> str | None:
             given: str = value.decode("latin-1")
             return given if _ACCEPTED_ID.fullmatch(given) else None
     return None
+
+
+def _all_shares(took: float, database: float, others: dict[str, float]) -> bytes:
+    shares = {"app": took - database - sum(others.values()), "db": database, **others}
+    return ", ".join(f"{name};dur={share * 1000:.3f}" for name, share in shares.items()).encode()
 
 
 class _Ids:

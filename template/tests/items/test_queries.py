@@ -96,7 +96,7 @@ async def test_a_batch_follows_the_other(
     await fill(database, 25)
     monkeypatch.setattr(queries, "EXPORT_BATCH", 10)
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(3):
         sizes = [len(batch) async for batch in queries.batches(database.reads)]
 
     assert sizes == [10, 10, 5]

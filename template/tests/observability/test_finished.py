@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
-from starlette.types import Receive, Scope, Send
 
 from app.observability.context import RequestContext
 from app.observability.finished import (
@@ -14,7 +14,6 @@ from app.observability.finished import (
     FinishedRequests,
     finished_requests,
 )
-from app.observability.instruments import Instruments
 
 
 @pytest.fixture
@@ -39,13 +38,13 @@ async def test_a_request_is_told_of_soon(client: AsyncClient, told: list[str]) -
     assert told == ["/health/live"]
 
 
-async def test_the_last_requests_are_told_of_when_the_service_stops(told: list[str]) -> None:
-    finished_requests.add(RequestContext("r-1", {"method": "GET", "path": "/last"}))
-
-    async def stops(scope: Scope, receive: Receive, send: Send) -> None:
+async def test_the_last_requests_are_told_of_when_the_service_stops(
+    app: FastAPI, tables: None, told: list[str]
+) -> None:
+    async with app.router.lifespan_context(app):
+        finished_requests.add(RequestContext("r-1", {"method": "GET", "path": "/last"}))
         assert told == []
 
-    await Instruments(stops)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
     assert told == ["/last"]
     await asyncio.sleep(2 * BATCH_SECONDS)
     assert told == ["/last"]  # not once more

@@ -1,0 +1,52 @@
+"""What a write makes stale, told by the session itself: no route can forget it.
+
+The unit of work knows which rows it has changed; a feature says which tags that means. Any
+other statement that writes, a bulk update say, makes everything stale.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import ORMExecuteState, Session
+
+from app.caching.entries import Store
+from app.caching.policies import EVERYTHING
+from app.database.writes import WriteRoad
+
+# Returns the tags of what a changed row makes stale, none for a row of no concern.
+StaleTags = Callable[[Any], Iterable[str]]
+
+_CHANGED = "app.caching.changed"
+
+
+@asynccontextmanager
+async def invalidating(
+    store: Store, writes: WriteRoad, stale_tags: StaleTags
+) -> AsyncIterator[None]:
+    """Invalidate what the sessions of `writes` change, after their commit and before the answer."""
+
+    def after_flush(session: Session, _: Any) -> None:
+        changed = session.info.setdefault(_CHANGED, set())
+        for row in (*session.new, *session.dirty, *session.deleted):
+            changed.update(stale_tags(row))
+
+    def on_execute(state: ORMExecuteState) -> None:
+        if not state.is_select:
+            state.session.info.setdefault(_CHANGED, set()).add(EVERYTHING)
+
+    async def after_commit(session: AsyncSession) -> None:
+        if changed := session.info.pop(_CHANGED, None):
+            await store.invalidate(sorted(changed))
+
+    event.listen(writes.sessions, "after_flush", after_flush)
+    event.listen(writes.sessions, "do_orm_execute", on_execute)
+    writes.after_commit.append(after_commit)
+    try:
+        yield
+    finally:
+        writes.after_commit.remove(after_commit)
+        event.remove(writes.sessions, "do_orm_execute", on_execute)
+        event.remove(writes.sessions, "after_flush", after_flush)

@@ -1,0 +1,224 @@
+"""Answers from stored bytes, before routing, validation and serialisation.
+
+It stands inside the instruments and the guard, so that hits are measured and guarded, and
+outside what encodes answers, so that they need no encoding.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from random import uniform
+from time import monotonic, perf_counter
+from typing import TypeVar
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.caching.answers import HeldAnswer, as_get, send_entry, unconditional, without_body
+from app.caching.cache import Cache
+from app.caching.entries import Entry, Fill, Found
+from app.caching.flights import Flight
+from app.caching.policies import Match, Route
+from app.observability.context import current_request
+from app.startup import refuse_to_start
+
+T = TypeVar("T")
+
+
+class ResponseCache:
+    """Keeps the answers of some routes and gives them to who asks next.
+
+    Args:
+        cache: keeps the entries, and knows the policies.
+        encodes: whether an answer will be encoded for an `Accept-Encoding` header.
+
+    Raises:
+        TypeError: when the service starts, for a route that depends on more than its key.
+    """
+
+    def __init__(
+        self, app: ASGIApp, cache: Cache, encodes: Callable[[str], bool] | None = None
+    ) -> None:
+        self.app = app
+        self.cache = cache
+        self.store = cache.store
+        self.settings = cache.settings
+        self._checked = False
+        self.encodes = None if encodes is None else lru_cache(maxsize=128)(encodes)
+        self.routes = [
+            Route(path, policy, varies_by_encoding=encodes is not None)
+            for path, policy in cache.policies.items()
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._checked:
+            try:
+                self._check(scope["app"])
+            except TypeError as error:
+                await refuse_to_start(error, scope, receive, send)
+        if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
+            for route in self.routes:
+                match = route.match(scope)
+                if match is not None:
+                    await self._answer(route, match, scope, receive, send)
+                    return
+        await self.app(scope, receive, send)
+
+    def _check(self, app: FastAPI) -> None:
+        for route in self.routes:
+            route.check(app)
+        self._checked = True
+
+    async def _answer(
+        self, route: Route, match: Match, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        more = await self._rest_of_key(route, scope)
+        if more is None:
+            self._count(route, "bypass")
+            await self._pass(scope, receive, send)
+            return
+        # A digest, so that the client's words take no memory.
+        key = blake2b(match.key + more, digest_size=16).digest()
+        while True:
+            found = await _counted(self.store.get(key, match.tags))
+            if found.entry is not None:
+                await self._serve(found.entry, "hit", route, scope, send)
+                return
+            name = (key, found.generations)
+            flight = self.cache.flights.lead(name)
+            if flight is not None:
+                break
+            try:
+                entry = await _counted(self.cache.flights.wait(name, self.settings.fill_seconds))
+            except LookupError:
+                continue
+            if entry is not None:
+                await self._serve(entry, "wait", route, scope, send)
+                return
+            self._count(route, "wait")
+            await self._pass(scope, receive, send)
+            return
+        with flight:
+            miss = _Miss(route, key, match.tags, found, flight)
+            await self._fill(miss, scope, receive, send)
+
+    async def _fill(self, miss: "_Miss", scope: Scope, receive: Receive, send: Send) -> None:
+        begun = await _counted(self._begin(miss))
+        if isinstance(begun, Entry):  # another process was first
+            miss.flight.land(begun)
+            await self._serve(begun, "wait", miss.route, scope, send)
+            return
+        self._count(miss.route, "stale" if miss.found.stale else "miss")
+        entry, ended = None, begun is None
+
+        async def end() -> None:
+            nonlocal ended
+            if not ended and begun is not None:
+                ended = True
+                await _counted(self.store.end(miss.key, miss.tags, begun, entry))
+
+        async def give_up() -> None:
+            await end()
+            miss.flight.land(None)
+
+        inner = unconditional(scope)
+        limit = self.settings.max_entry_bytes
+        answer = HeldAnswer(miss.route, inner, without_body(scope, send), limit, give_up)
+        try:
+            await self.app(inner, receive, answer)
+            entry = answer.entry()
+        finally:
+            await end()
+            if entry is None and "route" in inner:
+                scope.update({name: inner[name] for name in ("route", "fastapi") if name in inner})
+        miss.flight.land(entry)
+        if entry is not None:
+            scope["route"] = miss.route
+            await send_entry(entry, scope, send, hit=False)
+
+    async def _begin(self, miss: "_Miss") -> Fill | Entry | None:
+        """Ask for the right to fill.
+
+        Returns:
+            The right; the entry, if another process has made it meanwhile; None, when it made
+            none or took too long: then everybody asks alone.
+        """
+        fill = await self.store.begin(miss.key, miss.tags, miss.found)
+        if fill.mine:
+            return fill
+        holder, pause = fill.token, 0.01
+        deadline = monotonic() + self.settings.fill_seconds
+        while monotonic() < deadline:
+            await asyncio.sleep(pause * uniform(0.5, 1))  # noqa: S311
+            pause = min(2 * pause, 0.1)
+            found = await self.store.get(miss.key, miss.tags)
+            if found.entry is not None:
+                return found.entry
+            fill = await self.store.begin(miss.key, miss.tags, found)
+            if fill.mine:  # the other has ended, maybe after the last look
+                found = await self.store.get(miss.key, miss.tags)
+                if found.stale:  # it made one, but for a write
+                    return fill
+                await self.store.end(miss.key, miss.tags, fill, None)
+                return found.entry
+            if fill.token != holder:
+                return None
+        return None
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(as_get(scope), receive, without_body(scope, send))
+
+    async def _serve(
+        self, entry: Entry, outcome: str, route: Route, scope: Scope, send: Send
+    ) -> None:
+        self._count(route, outcome)
+        scope["route"] = route
+        await send_entry(entry, scope, send, hit=True)
+
+    async def _rest_of_key(self, route: Route, scope: Scope) -> bytes | None:
+        """Return what the key has of who asks and how, None when nothing may be kept."""
+        accepted, credentials = [], False
+        for name, value in scope["headers"]:
+            if name == b"accept-encoding":
+                accepted.append(value)
+            elif name in (b"authorization", b"cookie"):
+                credentials = True
+        encoded = b""
+        if self.encodes is not None and self.encodes(b", ".join(accepted).decode("latin-1")):
+            encoded = b"encoded"
+        if route.policy.user is None:
+            return None if credentials else encoded
+        try:
+            user = await route.policy.user(HTTPConnection(scope))
+        except HTTPException:  # the route will say so itself
+            return None
+        return None if user is None else encoded + repr(user).encode(errors="surrogatepass")
+
+    def _count(self, route: Route, outcome: str) -> None:
+        self.cache.outcomes[route.path, outcome] += 1
+
+
+@dataclass(slots=True)
+class _Miss:
+    """What a request was found to lack, and the flight in which it is made."""
+
+    route: Route
+    key: bytes
+    tags: Sequence[str]
+    found: Found
+    flight: Flight
+
+
+async def _counted(awaitable: Awaitable[T]) -> T:
+    """Count the time as the cache's share of the request's."""
+    started = perf_counter()
+    try:
+        return await awaitable
+    finally:
+        request = current_request.get()
+        if request is not None:
+            request.add_share("cache", perf_counter() - started)

@@ -1,0 +1,69 @@
+"""The limits of a cache in memory."""
+
+import logging
+from time import time
+
+import pytest
+
+from app.caching.entries import Entry
+from app.caching.memory import MAX_TAGS, OVERHEAD, CacheSettings, MemoryStore
+
+
+def entry(size: int) -> Entry:
+    return Entry(200, [], b'"1"', b"x" * size, time(), 60)
+
+
+async def keep(store: MemoryStore, key: bytes, tags: list[str], size: int = 100) -> None:
+    found = await store.get(key, tags)
+    fill = await store.begin(key, tags, found)
+    assert fill
+    await store.end(key, tags, fill, entry(size))
+
+
+async def kept(store: MemoryStore, key: bytes, *tags: str) -> bool:
+    return (await store.get(key, tags)).entry is not None
+
+
+async def test_all_entries_together_have_a_limit() -> None:
+    store = MemoryStore(CacheSettings(max_bytes=10 * (OVERHEAD + 100)))
+
+    for number in range(10):
+        await keep(store, b"%d" % number, [])
+    assert await kept(store, b"0")  # asked for just now, so it stays
+    await keep(store, b"new", [])
+
+    assert await kept(store, b"0")
+    assert not await kept(store, b"1")
+    assert await kept(store, b"new")
+
+
+async def test_what_is_larger_than_that_is_not_kept() -> None:
+    store = MemoryStore(CacheSettings(max_bytes=OVERHEAD))
+
+    await keep(store, b"large", [], size=1)
+
+    assert not await kept(store, b"large")
+
+
+async def test_tags_that_changed_are_not_remembered_for_ever() -> None:
+    store = MemoryStore(CacheSettings())
+    await keep(store, b"old", ["old"])
+
+    await store.invalidate([f"thing:{number}" for number in range(MAX_TAGS + 1)])
+
+    assert len(store._changed) == 0
+    assert not await kept(store, b"old", "old")  # for all it knows
+    await keep(store, b"new", ["new"])
+    assert await kept(store, b"new", "new")
+
+
+async def test_with_other_workers_it_says_what_that_means(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for workers, told in [("1", 0), ("2", 1)]:
+        monkeypatch.setenv("WEB_CONCURRENCY", workers)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            async with MemoryStore(CacheSettings()).opened():
+                pass
+        assert len(caplog.records) == told

@@ -1,0 +1,347 @@
+"""What Redis adds: other workers, and all that can go wrong with it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from time import monotonic, time
+
+import pytest
+from redis.asyncio import Redis
+
+from app.caching import redis as module
+from app.caching.entries import Entry, Fill, Found
+from app.caching.redis import DRIVER, PAUSE, CacheSettings, RedisStore
+from tests.caching.conftest import Service
+from tests.caching.test_layer import MINUTE, slow
+
+TAGS = ["*", "tea"]
+
+
+@pytest.fixture
+async def stores(redis_url: str) -> AsyncIterator[list[RedisStore]]:
+    """Two workers' stores."""
+    async with AsyncExitStack() as stack:
+        stores = [
+            RedisStore(CacheSettings(url=redis_url, fill_seconds=0.3, timeout=5)) for _ in range(2)
+        ]
+        for store in stores:
+            await stack.enter_async_context(store.opened())
+        yield stores
+
+
+def entry(body: bytes = b"tea", seconds: float = 60) -> Entry:
+    headers = [(b"content-type", b"text/plain; charset=latin-1"), (b"x-name", b"\xe9")]
+    return Entry(200, headers, b'"1"', body, time(), seconds)
+
+
+async def begin(store: RedisStore, key: bytes = b"key") -> Fill | None:
+    """Return the right to fill, None when another has it."""
+    fill = await store.begin(key, TAGS, await store.get(key, TAGS))
+    return fill if fill.mine else None
+
+
+async def fill(store: RedisStore, made: Entry) -> None:
+    right = await begin(store)
+    assert right
+    await store.end(b"key", TAGS, right, made)
+
+
+async def test_one_worker_gets_what_another_has_made(stores: list[RedisStore]) -> None:
+    made = entry(b"line\nline\x00\xff")
+
+    await fill(stores[0], made)
+
+    assert (await stores[1].get(b"key", TAGS)).entry == made
+    assert (await stores[1].get(b"other", TAGS)).entry is None
+
+
+async def test_an_entry_ends_in_redis_too(stores: list[RedisStore]) -> None:
+    await fill(stores[0], entry(seconds=0.1))
+    await asyncio.sleep(0.15)
+
+    assert (await stores[0].get(b"key", TAGS)).entry is None
+
+
+async def test_a_write_is_seen_by_every_worker(stores: list[RedisStore]) -> None:
+    await fill(stores[0], entry())
+
+    await stores[1].invalidate(["tea"])
+    found = await stores[0].get(b"key", TAGS)
+
+    assert found.entry is None
+    assert found.stale
+
+
+async def test_a_write_beats_another_workers_fill(stores: list[RedisStore]) -> None:
+    for _ in range(2):  # the first time nobody has heard of the tags
+        right = await begin(stores[0])
+        assert right
+        await stores[1].invalidate(["tea"])
+        await stores[0].end(b"key", TAGS, right, entry())
+
+        assert (await stores[1].get(b"key", TAGS)).entry is None
+
+
+async def test_one_worker_at_a_time_fills(stores: list[RedisStore]) -> None:
+    first = await begin(stores[0])
+
+    assert first
+    assert await begin(stores[1]) is None
+    assert await begin(stores[1], b"another key")
+    await stores[0].end(b"key", TAGS, first, None)
+    assert await begin(stores[1])
+
+
+async def test_who_has_waited_for_another_worker_looks_again(
+    stores: list[RedisStore], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = stores
+    rights: list[Fill] = []
+    ask = store.begin
+
+    async def just_after_the_other(key: bytes, tags: list[str], found: Found) -> Fill:
+        if not rights:
+            rights.append(await other.begin(key, tags, found))
+            return await ask(key, tags, found)
+        await other.end(key, tags, rights[0], entry())
+        rights.append(await ask(key, tags, found))
+        return rights[1]
+
+    monkeypatch.setattr(store, "begin", just_after_the_other)
+    service.store = store
+    answer = await service.serve(thing=MINUTE).get("/thing")
+
+    assert answer.content == b"tea"
+    assert not service.runs["thing"]
+    assert [right.mine for right in rights] == [True, True]
+    assert not [key async for key in store._client.scan_iter("*:lock")]  # it was given back
+
+
+async def test_a_right_that_is_too_old_is_lost_and_gives_nothing_back(
+    stores: list[RedisStore],
+) -> None:
+    old = await begin(stores[0])
+    await asyncio.sleep(0.35)
+    new = await begin(stores[1])
+
+    assert old
+    assert new
+    await stores[0].end(b"key", TAGS, old, None)
+
+    assert await begin(stores[0]) is None  # it is still the other's
+
+
+async def test_who_leaves_while_asking_gives_the_right_back(stores: list[RedisStore]) -> None:
+    found = await stores[0].get(b"key", TAGS)
+    asking = asyncio.create_task(stores[0].begin(b"key", TAGS, found))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with suppress(asyncio.CancelledError):
+        await asking
+    await asyncio.sleep(0.1)
+
+    assert await begin(stores[1])
+
+
+async def test_a_write_whose_client_leaves_is_told(
+    stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.05)
+    await fill(stores[0], entry())
+    there = stores[1]._client
+    stores[1]._client = Redis.from_url("redis://127.0.0.1:1/0", driver_info=DRIVER)
+    telling = asyncio.create_task(stores[1].invalidate(["tea"]))
+    await asyncio.sleep(0)
+    telling.cancel()
+    with suppress(asyncio.CancelledError):
+        await telling
+    await asyncio.sleep(0.2)
+    stores[1]._client = there
+    await stores[1].get(b"any", TAGS)
+
+    assert (await stores[0].get(b"key", TAGS)).stale
+
+
+async def test_a_command_that_redis_refuses_takes_nothing_with_it(
+    stores: list[RedisStore], redis_url: str
+) -> None:
+    await fill(stores[0], entry())
+    async with Redis.from_url(redis_url) as redis:
+        await redis.config_set("maxmemory", "1")
+        await redis.config_set("maxmemory-policy", "noeviction")
+        try:
+            await stores[0].invalidate(["other"])
+            assert stores[0].errors == 1
+            assert stores[0]._reachable
+            assert (await stores[1].get(b"key", TAGS)).entry  # hits go on
+        finally:
+            await redis.config_set("maxmemory", "0")
+
+
+async def test_an_entry_of_another_release_is_not_read(
+    stores: list[RedisStore], redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(stores[0], entry())
+    monkeypatch.setattr(module, "RELEASE", "another")
+
+    other = RedisStore(CacheSettings(url=redis_url))
+    async with other.opened():
+        assert (await other.get(b"key", TAGS)).entry is None
+        await other.invalidate(["tea"])
+    assert (await stores[0].get(b"key", TAGS)).stale  # but its writes are seen
+
+
+async def test_what_is_no_entry_is_a_miss(stores: list[RedisStore], redis_url: str) -> None:
+    await fill(stores[0], entry())
+    async with Redis.from_url(redis_url) as redis:
+        (name,) = await redis.keys("cache:*:[0-9a-f]*[0-9a-f]")
+        for value in ("", "{}", "[]\nx", "[1,2,3,4,5,6]"):
+            await redis.set(name, value)
+            assert (await stores[0].get(b"key", TAGS)).entry is None
+
+
+async def test_all_keys_end_by_themselves(stores: list[RedisStore], redis_url: str) -> None:
+    await fill(stores[0], entry())
+    await stores[0].invalidate(["tea"])
+    await begin(stores[0])
+
+    async with Redis.from_url(redis_url) as redis:
+        keys = await redis.keys("*")
+        assert len(keys) == 4  # the entry, two tags and a lock
+        assert all([await redis.pttl(key) > 0 for key in keys])
+
+
+async def test_a_miss_of_something_that_is_not_there_leaves_nothing(
+    stores: list[RedisStore], redis_url: str
+) -> None:
+    right = await begin(stores[0])
+    assert right
+    await stores[0].end(b"key", TAGS, right, None)
+
+    async with Redis.from_url(redis_url) as redis:
+        assert await redis.keys("*") == []
+
+
+async def test_without_redis_all_is_a_miss_and_quickly() -> None:
+    store = RedisStore(CacheSettings(url="redis://127.0.0.1:1/0"))
+
+    started = monotonic()
+    for _ in range(100):
+        found = await store.get(b"key", TAGS)
+        right = await store.begin(b"key", TAGS, found)
+        assert found.entry is None
+        assert right
+        await store.end(b"key", TAGS, right, entry())
+        await store.invalidate(["tea"])
+
+    assert monotonic() - started < 0.5
+    assert store.errors == 1  # then it is left alone for a moment
+
+
+async def test_a_silent_redis_is_waited_for_once(service: Service) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    store = RedisStore(CacheSettings(url=f"redis://127.0.0.1:{port}/0", timeout=0.1))
+    service.store = store
+    client = service.serve(thing=MINUTE)
+    started = monotonic()
+
+    async with store.opened():
+        answers = [await client.get("/thing") for _ in range(20)]
+
+    assert [answer.status_code for answer in answers] == [200] * 20
+    assert monotonic() - started < 0.4
+    server.close()
+
+
+async def test_without_redis_misses_at_once_are_still_one(service: Service) -> None:
+    await slow(service)
+    service.store = RedisStore(CacheSettings(url="redis://127.0.0.1:1/0"))
+    client = service.serve(slow=MINUTE)
+    await client.get("/slow")  # finds out
+
+    answers = await asyncio.gather(*(client.get("/slow") for _ in range(20)))
+
+    assert {answer.content for answer in answers} == {b"2"}
+
+
+async def test_a_write_without_redis_is_told_once_it_is_back(
+    stores: list[RedisStore], redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.05)
+    await fill(stores[0], entry())
+    away = Redis.from_url("redis://127.0.0.1:1/0", driver_info=DRIVER)
+    there = stores[1]._client
+    stores[1]._client = away
+
+    await stores[1].invalidate(["tea"])
+    assert stores[1].errors == 1
+    stores[1]._client = there
+    await asyncio.sleep(0.1)
+    await stores[1].get(b"any", TAGS)
+
+    assert (await stores[0].get(b"key", TAGS)).stale
+
+
+async def test_a_right_that_redis_gave_unheard_is_given_back(
+    stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAUSE", 0.05)
+    store, other = stores
+    there = store._client
+    for lost in ("begin", "end"):
+        found = await store.get(b"key", TAGS)
+        if lost == "end":
+            right = await store.begin(b"key", TAGS, found)
+        # It does what it is told, and nobody hears of that.
+        store._client = Redis.from_url("redis://127.0.0.1:1/0", driver_info=DRIVER)
+        if lost == "begin":
+            right = await store.begin(b"key", TAGS, found)
+            await there.set(store._name(b"key") + b":lock", right.token)
+        await store.end(b"key", TAGS, right, None)
+        store._client = there
+        assert await begin(other) is None
+        await asyncio.sleep(0.1)
+
+        await store.get(b"any", TAGS)
+
+        now = await begin(other)
+        assert now
+        await other.end(b"key", TAGS, now, None)
+
+
+async def test_hits_come_back_by_themselves(
+    stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await fill(stores[0], entry())
+    there = stores[0]._client
+    stores[0]._client = Redis.from_url("redis://127.0.0.1:1/0", driver_info=DRIVER)
+    assert (await stores[0].get(b"key", TAGS)).entry is None
+    stores[0]._client = there
+    assert (await stores[0].get(b"key", TAGS)).entry is None  # it is left alone
+
+    await asyncio.sleep(PAUSE)
+
+    assert (await stores[0].get(b"key", TAGS)).entry
+    assert (await stores[0].get(b"key", TAGS)).entry
+
+
+async def test_what_is_asked_at_once_goes_together(
+    stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+    mget = stores[0]._client.mget
+
+    async def counted(names: list[bytes]) -> object:
+        sizes.append(len(names))
+        return await mget(names)
+
+    monkeypatch.setattr(stores[0]._client, "mget", counted)
+    found = await asyncio.gather(*(stores[0].get(b"%d" % n, TAGS) for n in range(16)))
+
+    assert sizes == [16 + 2]  # the entries, and the tags once
+    assert [one.entry for one in found] == [None] * 16
