@@ -1,7 +1,8 @@
 """What a write makes stale, told by the session itself: no route can forget it.
 
 The unit of work knows which rows it has changed; a feature says which tags that means. Any
-other statement that writes, a bulk update say, makes everything stale.
+other statement of the session, a bulk update say, makes everything stale. What goes past the
+session, by its connection or `bulk_update_mappings`, is not seen.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable
