@@ -86,13 +86,12 @@ class Rung:
     def serving(self) -> Iterator[None]:
         """Run the server on the first core."""
         words = [str(word).format(port=self.port) for word in self.command]
-        environment = {**clean_environment(), **self.environment}
-        environment = {name: text.format(port=self.port) for name, text in environment.items()}
+        own = {name: text.format(port=self.port) for name, text in self.environment.items()}
         with (BUILD / f"{re.sub('[^a-z]+', '-', self.name.lower())}.log").open("wb") as log:
             server = subprocess.Popen(
                 ["taskset", "-c", "0", *words],
                 cwd=self.folder,
-                env=environment,
+                env={**clean_environment(), **own},
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
