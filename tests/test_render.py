@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -161,13 +163,29 @@ def test_only_derived_switches_are_tested() -> None:
     """A value given for a skipped question drives a render without being recorded."""
     questionnaire = releases.get(releases.DEVELOPMENT).questionnaire
     hidden = {question.key for question in questionnaire.all if question.hidden}
-    import re  # noqa: PLC0415
 
     for path in (ROOT / "template").rglob("*.jinja"):
         for condition in re.findall(
             r"\{%[-+]? *(?:if|elif) (.*?) *[-+]?%\}", path.read_text("utf-8")
         ):
             assert set(re.findall(r"[a-z_]+", condition)) <= hidden | {"not", "and", "or"}, path
+
+
+def test_python_in_jinja_stays_readable() -> None:
+    """Few files, few statements; in `main.py` an import and a use a capability, none in another."""
+    counts = {}
+    for path in (ROOT / "template").rglob("*.py.jinja"):
+        text = path.read_text("utf-8")
+        counts[path.name] = len(re.findall(r"{%-? *(?:if|for|set)\b", text))
+        if path.name == "main.py.jinja":
+            lines = [line for line in text.splitlines() if "{%" in line]
+            opened = Counter(lines[::2])
+            assert all(re.fullmatch("{%- if [a-z_]+ %}", line) for line in opened)
+            assert {*lines[1::2]} == {"{%- endif %}"}
+            assert max(opened.values()) <= 1 + 1
+            del counts[path.name]
+    assert counts.keys() == {"conftest.py.jinja", "__init__.py.jinja", "0001_items.py.jinja"}
+    assert max(counts.values()) <= 8
 
 
 def test_a_switch_that_an_older_release_does_not_know_leaves_nothing_out() -> None:

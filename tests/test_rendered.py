@@ -467,10 +467,34 @@ FAULTS = [
     ("app/observability/finished.py", "if batch is self._batch", "if batch", "do_not_wait"),
     ("app/observability/finished.py", "if len(batch) >= MAX_BATCH", "if not batch", "do_not_wait"),
     (
+        "app/main.py",
+        "stack.callback(finished_requests.flush)",
+        "",
+        "last_requests_are_told_of or last_requests_are_counted",
+    ),
+    (
+        "app/observability/counts.py",
+        "new, self._new = self._new, Counter()",
+        "new = self._new",
+        "over_once",
+    ),
+    (
         "app/metrics/prometheus.py",
-        "finished_requests.flush()\n        finished_requests.listeners",
-        "finished_requests.listeners",
-        "last_requests_are_counted",
+        "statements.count_up()\n        take_counts()\n\n",
+        "statements.count_up()\n\n",
+        "counted_last_is_told",
+    ),
+    (
+        "app/metrics/prometheus.py",
+        "statements.count_up()\n        take_counts()\n        for",
+        "statements.count_up()\n        for",
+        "parts_of_the_service_count",
+    ),
+    (
+        "app/metrics/prometheus.py",
+        "take_counts()\n        # In",
+        "# In",
+        "parts_of_the_service_count",
     ),
     (
         "app/observability/instruments.py",
@@ -717,8 +741,8 @@ CACHE_FAULTS = [
     ("sqlite", DATA + "writes.py", "await call(committing)", "pass", "change_is_seen"),
     ("sqlite", DATA + "writes.py", "committing = session", "pass", "change_is_seen"),
     ("sqlite", "app/items/cache.py", '["items", f"item:{changed.id}"]', '["items"]', "change_is"),
-    ("sqlite", "app/metrics/caching.py", "cache.outcomes.clear()", "pass", "counted_once"),
-    ("sqlite", "app/metrics/caching.py", "told = cache.store.errors", "told = 0", "counted_once"),
+    ("sqlite", CACHING + "cache.py", 'rglob("cache.py")', 'rglob("no.py")', "second_answer_costs"),
+    ("sqlite", LAYER, "self.encodes = lru_cache(maxsize=128)(encodes)", "pass", "vary_by_encoding"),
 ]
 
 REDIS = CACHING + "redis.py"

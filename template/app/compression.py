@@ -57,7 +57,7 @@ class Compression:
                     headers = MutableHeaders(scope=held)
                     headers.add_vary_header("Accept-Encoding")
                     accepted = Headers(scope=scope).getlist("accept-encoding")
-                    if accepts_gzip(", ".join(accepted)):
+                    if self.encodes(", ".join(accepted)):
                         body = await self._compress(message["body"], headers)
                         message = {**message, "body": body}
                 await send(held)
@@ -88,15 +88,15 @@ class Compression:
             headers["etag"] = f"W/{etag}"  # the bytes are no longer those it was made for
         return compressed
 
-
-def accepts_gzip(header: str) -> bool:
-    """Tell whether an `Accept-Encoding` header allows gzip (RFC 9110, section 12.5.3)."""
-    weights = {}
-    for entry in header.lower().split(","):
-        coding, _, parameter = entry.partition(";")
-        name, _, weight = parameter.strip().partition("=")
-        try:
-            weights[coding.strip()] = float(weight) if name.strip() == "q" else 1.0
-        except ValueError:
-            weights[coding.strip()] = 0.0
-    return weights.get("gzip", weights.get("*", 0.0)) > 0
+    @staticmethod
+    def encodes(header: str) -> bool:
+        """Tell whether an `Accept-Encoding` header allows gzip (RFC 9110, section 12.5.3)."""
+        weights = {}
+        for entry in header.lower().split(","):
+            coding, _, parameter = entry.partition(";")
+            name, _, weight = parameter.strip().partition("=")
+            try:
+                weights[coding.strip()] = float(weight) if name.strip() == "q" else 1.0
+            except ValueError:
+                weights[coding.strip()] = 0.0
+        return weights.get("gzip", weights.get("*", 0.0)) > 0

@@ -1,8 +1,9 @@
 """The cache of a service: its entries, its policies, and what writes do to them."""
 
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
 from app.caching.entries import Store
@@ -38,10 +39,7 @@ class Cache:
         self.settings = settings
         self.flights = Flights()
         self.policies = {path: it for one in features for path, it in one.POLICIES.items()}
-        self._features = features
-        # Requests by route and outcome: hit, miss, stale (a miss that a write made), wait (for
-        # another's miss) or bypass (nothing may be kept, or nobody is signed in).
-        self.outcomes: Counter[tuple[str, str]] = Counter()
+        self._all_stale_tags = [feature.stale_tags for feature in features]
 
     @asynccontextmanager
     async def watching(self, database: Database) -> AsyncIterator[None]:
@@ -53,5 +51,14 @@ class Cache:
             yield
 
     def _stale_tags(self, changed: Any) -> Iterable[str]:
-        for feature in self._features:
-            yield from feature.stale_tags(changed)
+        for stale_tags in self._all_stale_tags:
+            yield from stale_tags(changed)
+
+
+def features() -> list[Feature]:
+    """Return the `cache.py` of every feature: of each package of the service that has one."""
+    root = Path(__file__).parent.parent
+    paths = {*root.rglob("cache.py")} - {Path(__file__)}
+    names = (".".join(path.relative_to(root.parent).with_suffix("").parts) for path in paths)
+    found: list[Any] = [import_module(name) for name in sorted(names)]
+    return found

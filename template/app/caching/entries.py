@@ -64,8 +64,6 @@ class Fill:
 class Store(Protocol):
     """Keeps entries. None of its methods raises because it cannot be reached: it has nothing then."""
 
-    errors: int  # times that it could not be reached
-
     async def get(self, key: bytes, tags: Sequence[str]) -> Found:
         """Return the entry of a key, if it is good."""
 

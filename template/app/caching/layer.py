@@ -24,40 +24,41 @@ from app.caching.entries import Entry, Fill, Found
 from app.caching.flights import Flight
 from app.caching.policies import Match, Route
 from app.observability.context import current_request
+from app.observability.counts import Count
 from app.startup import refuse_to_start
 
 T = TypeVar("T")
+
+# hit, miss, stale (a miss that a write made), wait (for another's miss) or bypass (nothing may
+# be kept, or nobody is signed in)
+OUTCOMES = Count("cache_requests", "Requests to cached routes.", ["route", "outcome"])
 
 
 class ResponseCache:
     """Keeps the answers of some routes and gives them to who asks next.
 
+    A middleware further in that encodes answers says for which `Accept-Encoding` header, by a
+    static method `encodes`.
+
     Args:
         cache: keeps the entries, and knows the policies.
-        encodes: whether an answer will be encoded for an `Accept-Encoding` header.
 
     Raises:
         TypeError: when the service starts, for a route that depends on more than its key.
     """
 
-    def __init__(
-        self, app: ASGIApp, cache: Cache, encodes: Callable[[str], bool] | None = None
-    ) -> None:
+    def __init__(self, app: ASGIApp, cache: Cache) -> None:
         self.app = app
         self.cache = cache
         self.store = cache.store
         self.settings = cache.settings
-        self._checked = False
-        self.encodes = None if encodes is None else lru_cache(maxsize=128)(encodes)
-        self.routes = [
-            Route(path, policy, varies_by_encoding=encodes is not None)
-            for path, policy in cache.policies.items()
-        ]
+        self.encodes: Callable[[str], bool] | None = None
+        self.routes: list[Route] | None = None  # until the service starts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._checked:
+        if self.routes is None:
             try:
-                self._check(scope["app"])
+                self.routes = self._checked_routes(scope["app"])
             except TypeError as error:
                 await refuse_to_start(error, scope, receive, send)
         if scope["type"] == "http" and scope["method"] in ("GET", "HEAD"):
@@ -68,10 +69,17 @@ class ResponseCache:
                     return
         await self.app(scope, receive, send)
 
-    def _check(self, app: FastAPI) -> None:
-        for route in self.routes:
+    def _checked_routes(self, app: FastAPI) -> list[Route]:
+        for middleware in app.user_middleware:
+            if encodes := getattr(middleware.cls, "encodes", None):
+                self.encodes = lru_cache(maxsize=128)(encodes)
+        routes = [
+            Route(path, policy, varies_by_encoding=self.encodes is not None)
+            for path, policy in self.cache.policies.items()
+        ]
+        for route in routes:
             route.check(app)
-        self._checked = True
+        return routes
 
     async def _answer(
         self, route: Route, match: Match, scope: Scope, receive: Receive, send: Send
@@ -199,7 +207,7 @@ class ResponseCache:
         return None if user is None else encoded + repr(user).encode(errors="surrogatepass")
 
     def _count(self, route: Route, outcome: str) -> None:
-        self.cache.outcomes[route.path, outcome] += 1
+        OUTCOMES.add(route.path, outcome)
 
 
 @dataclass(slots=True)

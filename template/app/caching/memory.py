@@ -10,7 +10,7 @@ from time import time
 from cachetools import LRUCache
 from pydantic import Field
 
-from app.caching.cache import Cache, Feature
+from app.caching.cache import Cache, features
 from app.caching.entries import Entry, Fill, Found
 from app.caching.settings import CacheSettings as CommonSettings
 
@@ -34,7 +34,6 @@ class MemoryStore:
     """
 
     def __init__(self, settings: CacheSettings) -> None:
-        self.errors = 0
         # With each entry goes the moment before its rows were read.
         self._entries: LRUCache[bytes, tuple[int, Entry]] = LRUCache(settings.max_bytes, _size)
         self._now = 0  # counts writes
@@ -80,10 +79,10 @@ class MemoryStore:
             self._forgotten = self._now
 
 
-def new_cache(*features: Feature) -> Cache:
+def new_cache() -> Cache:
     """Return the service's cache; its limits come from the environment."""
     settings = CacheSettings()
-    return Cache(MemoryStore(settings), settings, *features)
+    return Cache(MemoryStore(settings), settings, *features())
 
 
 def _size(made_and_entry: tuple[int, Entry]) -> int:

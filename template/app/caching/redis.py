@@ -25,13 +25,16 @@ from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
 from redis.exceptions import RedisError
 
-from app.caching.cache import Cache, Feature
+from app.caching.cache import Cache, features
 from app.caching.entries import Entry, Fill, Found
 from app.caching.policies import EVERYTHING
 from app.caching.settings import CacheSettings as CommonSettings
 from app.caching.together import Call, Together
+from app.observability.counts import Count
 
 logger = logging.getLogger(__name__)
+
+ERRORS = Count("cache_errors", "Times that the cache could not be reached.")
 
 DRIVER = DriverInfo()  # made once: each connection would look for its version on the disk
 PAUSE = 1.0  # seconds without Redis after it could not be reached, then one call tries
@@ -81,7 +84,6 @@ class RedisStore:
     """
 
     def __init__(self, settings: CacheSettings) -> None:
-        self.errors = 0
         self._settings = settings
         pool = BlockingConnectionPool.from_url(
             settings.url,
@@ -232,7 +234,7 @@ class RedisStore:
         try:
             results = await self._in_time(run(calls))
         except (RedisError, OSError) as error:
-            self.errors += 1
+            ERRORS.add()
             if self._reachable:
                 logger.warning("Redis cannot be reached: %s", type(error).__name__)
             self._reachable, self._next_try = False, monotonic() + PAUSE
@@ -242,7 +244,7 @@ class RedisStore:
             self._reachable = True
         # One that Redis refuses, full as it may be, says nothing of the others.
         refused = [isinstance(result, RedisError) for result in results]
-        self.errors += sum(refused)
+        ERRORS.add(number=sum(refused))
         return [
             UnreachableError() if no else result
             for no, result in zip(refused, results, strict=True)
@@ -259,10 +261,10 @@ class RedisStore:
         return task.result()
 
 
-def new_cache(*features: Feature) -> Cache:
+def new_cache() -> Cache:
     """Return the service's cache; its limits come from the environment."""
     settings = CacheSettings()
-    return Cache(RedisStore(settings), settings, *features)
+    return Cache(RedisStore(settings), settings, *features())
 
 
 def _encode(entry: Entry, fill: Fill) -> bytes:

@@ -20,6 +20,7 @@ from app.database import Database
 from app.errors import ProblemError
 from app.metrics.exposition import exposition
 from app.observability.context import RequestContext
+from app.observability.counts import Count, all_counts
 from app.observability.finished import finished_requests
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -61,6 +62,7 @@ LAG = Gauge(
 )
 
 _series: dict[tuple[str, str | None, int], Histogram] = {}
+_counters: dict[Count, Counter] = {}
 
 
 class MetricsSettings(BaseSettings):
@@ -103,10 +105,20 @@ async def watch(database: Database) -> AsyncIterator[None]:
         yield
     finally:
         sampling.cancel()
-        finished_requests.flush()
         finished_requests.listeners.remove(count_requests)
         database.recorder.listeners.remove(statements.add)
         statements.count_up()
+        take_counts()
+
+
+def take_counts() -> None:
+    """Take over what parts of the service have counted since the last time."""
+    for count in all_counts:
+        counter = _counters.get(count)
+        if counter is None:
+            counter = _counters[count] = Counter(count.name, count.text, count.labels)
+        for values, number in count.take_new().items():
+            (counter.labels(*values) if values else counter).inc(number)
 
 
 class _Statements:
@@ -137,6 +149,7 @@ async def _sample(database: Database, statements: _Statements) -> None:
         if now - renewed > WINDOW / 2:
             worst, previous, renewed = 0.0, worst, now
         statements.count_up()
+        take_counts()
         for road, gate in (("read", database.reads.gate), ("write", database.writes.gate)):
             IN_USE.labels(road).set(gate.size - gate.free)
             LIMIT.labels(road).set(gate.size)
@@ -154,5 +167,6 @@ def add_metrics(app: FastAPI) -> None:
         if expected and not compare_digest(given, expected):
             raise ProblemError(401, "The token is missing or wrong.")
         finished_requests.flush()
+        take_counts()
         # In a thread: with many routes and workers it takes some milliseconds.
         return Response(await to_thread.run_sync(exposition), media_type=CONTENT_TYPE_LATEST)

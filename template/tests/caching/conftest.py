@@ -1,7 +1,6 @@
 """A small service whose endpoints count how often they run, in front of the real store."""
 
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from starlette.requests import HTTPConnection
 from app.caching import Cached, Policies
 from app.caching.cache import Cache
 from app.caching.entries import Store
-from app.caching.layer import ResponseCache
+from app.caching.layer import OUTCOMES, ResponseCache
 from app.caching.settings import CacheSettings
 
 
@@ -43,21 +42,17 @@ class Service:
         self.store = store
         self.app = FastAPI()
         self.runs: Counter[str] = Counter()
+        self.outcomes: Counter[tuple[str, ...]] = Counter()  # by route
         self.cache: Cache
 
-    def serve(
-        self,
-        settings: CacheSettings | None = None,
-        encodes: Callable[[str], bool] | None = None,
-        **policies: Cached,
-    ) -> AsyncClient:
+    def serve(self, settings: CacheSettings | None = None, **policies: Cached) -> AsyncClient:
         """Return a client; `number__value` is the policy of `/number/{value}`."""
         paths = {}
         for name, policy in policies.items():
             word, _, parameter = name.partition("__")
             paths[f"/{word}" + ("/{" + parameter + "}" if parameter else "")] = policy
         self.cache = Cache(self.store, settings or CacheSettings(), Feature(paths))
-        self.app.add_middleware(ResponseCache, cache=self.cache, encodes=encodes)
+        self.app.add_middleware(ResponseCache, cache=self.cache)
         return AsyncClient(transport=ASGITransport(self.app), base_url="http://test")
 
 
@@ -70,9 +65,10 @@ async def store(app: FastAPI, state: dict[str, Any]) -> Store:
 
 
 @pytest.fixture
-def service(store: Store) -> Service:
+def service(store: Store, monkeypatch: pytest.MonkeyPatch) -> Service:
     """A service whose `/thing` numbers its answers."""
     service = Service(store)
+    monkeypatch.setattr(OUTCOMES, "add", lambda *labels: service.outcomes.update([labels]))
 
     @service.app.get("/thing")
     async def thing() -> int:

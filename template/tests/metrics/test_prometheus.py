@@ -9,12 +9,14 @@ from httpx2 import AsyncClient
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.database import Database, Reads
+from app.database import Reads
 from app.errors import ProblemError
-from app.metrics import prometheus
 from app.metrics.prometheus import SAMPLES, WINDOW
 from app.observability.context import RequestContext
+from app.observability.counts import Count
 from app.observability.finished import finished_requests
+
+CUPS = Count("cups", "Cups of tea.", ["kind"])
 
 
 @pytest.fixture
@@ -159,12 +161,28 @@ class TestToken:
         assert (await client.get("/metrics", headers=headers)).status_code == status
 
 
-async def test_the_last_requests_are_counted(database: Database) -> None:
+async def test_the_last_requests_are_counted(app: FastAPI, tables: None) -> None:
     request = RequestContext("r-1", {"method": "GET", "path": "/last"})
     request.status = 299  # of no other test
 
-    async with prometheus.watch(database):
+    async with app.router.lifespan_context(app):
         finished_requests.add(request)
 
     labels = {"method": "GET", "route": "unknown", "status": "299"}
     assert REGISTRY.get_sample_value("http_request_duration_seconds_count", labels) == 1
+
+
+async def test_what_parts_of_the_service_count_is_told(client: AsyncClient) -> None:
+    CUPS.add("green")
+    assert await values(client, "cups_total") == {("green",): 1}
+    CUPS.add("green", number=2)
+    await asyncio.sleep(2 * SAMPLES)  # another's scrape may be answered by another worker
+    assert CUPS.take_new() == {}
+    assert await values(client, "cups_total") == {("green",): 3}
+
+
+async def test_what_is_counted_last_is_told(app: FastAPI, tables: None) -> None:
+    async with app.router.lifespan_context(app):
+        CUPS.add("black")
+
+    assert REGISTRY.get_sample_value("cups_total", {"kind": "black"}) == 1

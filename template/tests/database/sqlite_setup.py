@@ -1,7 +1,9 @@
-"""How SQLite would run a query."""
+"""What the tests need to know of SQLite."""
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from app.database import Database, Query
@@ -9,6 +11,19 @@ from app.database import Database, Query
 START = {"open_database", "connect_for_migrations"}
 # Where a call may block, by the end of a file's path: nobody waits while a service starts.
 MAY_BLOCK = [("app/database/sqlite.py", START)]
+NO_DATABASE = "The test database cannot be made."
+
+
+@pytest.fixture(scope="session")
+def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file for all tests of this run."""
+    return f"sqlite+aiosqlite:///{tmp_path_factory.mktemp('database')}/test.db"
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> str:
+    """The URL of a database that is not there."""
+    return f"sqlite+aiosqlite:///{tmp_path}/missing/test.db"
 
 
 async def plan(database: Database, query: Query, **parameters: Any) -> str:

@@ -1,10 +1,12 @@
-"""How PostgreSQL would run a query."""
+"""What the tests need to know of PostgreSQL."""
 
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from app.database import Database, Query
+from tests.database.server import url_of_tests
 
 START = {"open_database", "connect_for_migrations"}
 # Where a call may block, by the end of a file's path: nobody waits while a service starts,
@@ -13,6 +15,19 @@ MAY_BLOCK = [
     ("app/database/postgresql.py", START),
     ("asyncpg/connect_utils.py", {"_parse_connect_arguments"}),
 ]
+NO_DATABASE = "The test database does not answer: start it with scripts/postgresql.py or set TEST_DATABASE_URL."
+
+
+@pytest.fixture(scope="session")
+def database_url() -> str:
+    """TEST_DATABASE_URL, or the database that `scripts/postgresql.py` starts."""
+    return url_of_tests("postgresql+asyncpg://app:app@127.0.0.1:5432/test")
+
+
+@pytest.fixture
+def nowhere() -> str:
+    """The URL of a database that is not there."""
+    return "postgresql+asyncpg://app:app@127.0.0.1:1/test"
 
 
 async def plan(database: Database, query: Query, **parameters: Any) -> str:

@@ -1,12 +1,30 @@
-"""How MySQL would run a query."""
+"""What the tests need to know of MySQL."""
 
 from typing import Any
 
+import pytest
+
 from app.database import Base, Database, Query
+from tests.database.server import url_of_tests
 
 START = {"open_database", "connect_for_migrations"}
 # Where a call may block, by the end of a file's path: nobody waits while a service starts.
 MAY_BLOCK = [("app/database/mysql.py", START)]
+NO_DATABASE = (
+    "The test database does not answer: start it with scripts/mysql.py or set TEST_DATABASE_URL."
+)
+
+
+@pytest.fixture(scope="session")
+def database_url() -> str:
+    """TEST_DATABASE_URL, or the database that `scripts/mysql.py` starts."""
+    return url_of_tests("mysql+asyncmy://app:app@127.0.0.1:3306/test")
+
+
+@pytest.fixture
+def nowhere() -> str:
+    """The URL of a database that is not there."""
+    return "mysql+asyncmy://app:app@127.0.0.1:1/test"
 
 
 async def plan(database: Database, query: Query, **parameters: Any) -> str:
