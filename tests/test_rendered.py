@@ -746,6 +746,7 @@ CACHE_FAULTS = [
 ]
 
 REDIS = CACHING + "redis.py"
+CONNECTION = CACHING + "connection.py"
 
 REDIS_FAULTS = [
     ("sqlite", REDIS, "if made_of != generations", "if False", "seen_by_every_worker"),
@@ -765,7 +766,27 @@ REDIS_FAULTS = [
         "await self._tell(tags)",
         "whose_client_leaves",
     ),
-    ("sqlite", REDIS, "raise_on_error=False", "", "redis_refuses"),
+    ("sqlite", CONNECTION, "if isinstance(reply, HiredisError)", "if False", "that_call_alone"),
+    (
+        "sqlite",
+        CONNECTION,
+        "self._unsent.setdefault(words, []).append(answer)",
+        "self._unsent.setdefault(words, []).append(answer)\n        self._send()",
+        "is_sent_at_once",
+    ),
+    ("sqlite", CONNECTION, ">= oldest + self._timeout", "< 0", "falls_silent"),
+    ("sqlite", CONNECTION, "if not self.may_try()", "if False", "miss_and_quickly"),
+    ("sqlite", CONNECTION, "if not answer.done():\n                        ", "", "who_leaves"),
+    ("sqlite", CONNECTION, "(HiredisError, IndexError)", "KeyError", "does_not_speak"),
+    ("sqlite", CONNECTION, "except Exception", "except OSError", "nobody_waits"),
+    ("sqlite", CONNECTION, "        self._link = None\n        if", "        if", "opened_again"),
+    (
+        "sqlite",
+        CONNECTION,
+        "asyncio.timeout(self._timeout)",
+        "asyncio.timeout(5)",
+        "waited_for_once",
+    ),
     (
         "sqlite",
         LAYER,
@@ -775,15 +796,15 @@ REDIS_FAULTS = [
     ),
     ("sqlite", REDIS, "== ARGV[1] then", "~= '' then", "gives_nothing_back"),
     ("sqlite", REDIS, "{RELEASE}:", "code:", "another_release"),
-    ("sqlite", REDIS, "self._reachable or monotonic() >=", "True or 0 >", "miss_and_quickly"),
+    ("sqlite", CONNECTION, "self._reachable or monotonic() >=", "True or 0 >", "miss_and_quickly"),
     ("sqlite", REDIS, "self._unsure |= rights", "pass", "gave_unheard"),
+    ("sqlite", REDIS, "self._not_sure({(lock", "print({(lock", "gave_unheard"),
     ("sqlite", REDIS, "self._owed.update(tags)", "pass", "told_once_it_is_back"),
     ("sqlite", REDIS, "(ValueError, TypeError, AttributeError)", "KeyError", "no_entry_is_a_miss"),
     ("sqlite", REDIS, 'generation, "NX", "EX"', 'generation, "EX"', "another_workers_fill"),
-    ("sqlite", REDIS, "timeout=self._settings.timeout", "timeout=5", "waited_for_once"),
     ("sqlite", REDIS, '_encode(entry, fill), "PX", milliseconds', "_encode(entry, fill)", "ends"),
-    ("sqlite", REDIS, 'generation, "EX", TAG_SECONDS] for', "generation] for", "end_by_themselves"),
-    ("sqlite", REDIS, "driver_info=DRIVER,", "", "at_once_are_still_one"),
+    ("sqlite", REDIS, 'generation, "EX", TAG_SECONDS) for', "generation) for", "end_by_themselves"),
+    ("sqlite", CONNECTION, ", driver_info=DRIVER", "", "answers_find_who_has_asked"),
 ]
 
 Fault = tuple[str, str, str, str, str]

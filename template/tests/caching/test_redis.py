@@ -2,16 +2,17 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from time import monotonic, time
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 
-from app.caching import redis as module
+from app.caching import connection, redis
+from app.caching.connection import DRIVER, PAUSE
 from app.caching.entries import Entry, Fill, Found
-from app.caching.redis import DRIVER, PAUSE, CacheSettings, RedisStore
+from app.caching.redis import CacheSettings, RedisStore
 from tests.caching.conftest import Service
 from tests.caching.test_layer import MINUTE, slow
 
@@ -34,8 +35,18 @@ async def stores(redis_url: str) -> AsyncIterator[list[RedisStore]]:
 def errors(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Times that Redis could not be reached, as `total()`."""
     errors: Counter[str] = Counter()
-    monkeypatch.setattr(module.ERRORS, "add", lambda number=1: errors.update({"error": number}))
+    monkeypatch.setattr(connection.ERRORS, "add", lambda number=1: errors.update({"error": number}))
     return errors
+
+
+@contextmanager
+def without_redis(store: RedisStore) -> Iterator[None]:
+    """Cut a worker off from Redis."""
+    there = store._redis._pool
+    store._redis._pool = ConnectionPool.from_url("redis://127.0.0.1:1/0", driver_info=DRIVER)
+    store._redis.close()
+    yield
+    store._redis._pool = there
 
 
 def entry(body: bytes = b"tea", seconds: float = 60) -> Entry:
@@ -123,7 +134,7 @@ async def test_who_has_waited_for_another_worker_looks_again(
     assert answer.content == b"tea"
     assert not service.runs["thing"]
     assert [right.mine for right in rights] == [True, True]
-    assert not [key async for key in store._client.scan_iter("*:lock")]  # it was given back
+    assert await begin(other)  # it was given back
 
 
 async def test_a_right_that_is_too_old_is_lost_and_gives_nothing_back(
@@ -155,17 +166,15 @@ async def test_who_leaves_while_asking_gives_the_right_back(stores: list[RedisSt
 async def test_a_write_whose_client_leaves_is_told(
     stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAUSE", 0.05)
+    monkeypatch.setattr(connection, "PAUSE", 0.05)
     await fill(stores[0], entry())
-    there = stores[1]._client
-    stores[1]._client = Redis.from_url("redis://127.0.0.1:1/0", driver_info=DRIVER)
-    telling = asyncio.create_task(stores[1].invalidate(["tea"]))
-    await asyncio.sleep(0)
-    telling.cancel()
-    with suppress(asyncio.CancelledError):
-        await telling
-    await asyncio.sleep(0.2)
-    stores[1]._client = there
+    with without_redis(stores[1]):
+        telling = asyncio.create_task(stores[1].invalidate(["tea"]))
+        await asyncio.sleep(0)
+        telling.cancel()
+        with suppress(asyncio.CancelledError):
+            await telling
+        await asyncio.sleep(0.2)
     await stores[1].get(b"any", TAGS)
 
     assert (await stores[0].get(b"key", TAGS)).stale
@@ -175,23 +184,23 @@ async def test_a_command_that_redis_refuses_takes_nothing_with_it(
     stores: list[RedisStore], redis_url: str, errors: Counter[str]
 ) -> None:
     await fill(stores[0], entry())
-    async with Redis.from_url(redis_url) as redis:
-        await redis.config_set("maxmemory", "1")
-        await redis.config_set("maxmemory-policy", "noeviction")
+    async with Redis.from_url(redis_url) as client:
+        await client.config_set("maxmemory", "1")
+        await client.config_set("maxmemory-policy", "noeviction")
         try:
             await stores[0].invalidate(["other"])
             assert errors.total() == 1
-            assert stores[0]._reachable
+            assert stores[0]._redis.may_try()
             assert (await stores[1].get(b"key", TAGS)).entry  # hits go on
         finally:
-            await redis.config_set("maxmemory", "0")
+            await client.config_set("maxmemory", "0")
 
 
 async def test_an_entry_of_another_release_is_not_read(
     stores: list[RedisStore], redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(stores[0], entry())
-    monkeypatch.setattr(module, "RELEASE", "another")
+    monkeypatch.setattr(redis, "RELEASE", "another")
 
     other = RedisStore(CacheSettings(url=redis_url))
     async with other.opened():
@@ -202,10 +211,10 @@ async def test_an_entry_of_another_release_is_not_read(
 
 async def test_what_is_no_entry_is_a_miss(stores: list[RedisStore], redis_url: str) -> None:
     await fill(stores[0], entry())
-    async with Redis.from_url(redis_url) as redis:
-        (name,) = await redis.keys("cache:*:[0-9a-f]*[0-9a-f]")
+    async with Redis.from_url(redis_url) as client:
+        (name,) = await client.keys("cache:*:[0-9a-f]*[0-9a-f]")
         for value in ("", "{}", "[]\nx", "[1,2,3,4,5,6]"):
-            await redis.set(name, value)
+            await client.set(name, value)
             assert (await stores[0].get(b"key", TAGS)).entry is None
 
 
@@ -214,10 +223,10 @@ async def test_all_keys_end_by_themselves(stores: list[RedisStore], redis_url: s
     await stores[0].invalidate(["tea"])
     await begin(stores[0])
 
-    async with Redis.from_url(redis_url) as redis:
-        keys = await redis.keys("*")
+    async with Redis.from_url(redis_url) as client:
+        keys = await client.keys("*")
         assert len(keys) == 4  # the entry, two tags and a lock
-        assert all([await redis.pttl(key) > 0 for key in keys])
+        assert all([await client.pttl(key) > 0 for key in keys])
 
 
 async def test_a_miss_of_something_that_is_not_there_leaves_nothing(
@@ -227,8 +236,8 @@ async def test_a_miss_of_something_that_is_not_there_leaves_nothing(
     assert right
     await stores[0].end(b"key", TAGS, right, None)
 
-    async with Redis.from_url(redis_url) as redis:
-        assert await redis.keys("*") == []
+    async with Redis.from_url(redis_url) as client:
+        assert await client.keys("*") == []
 
 
 async def test_without_redis_all_is_a_miss_and_quickly(errors: Counter[str]) -> None:
@@ -284,15 +293,12 @@ async def test_a_write_without_redis_is_told_once_it_is_back(
     monkeypatch: pytest.MonkeyPatch,
     errors: Counter[str],
 ) -> None:
-    monkeypatch.setattr(module, "PAUSE", 0.05)
+    monkeypatch.setattr(connection, "PAUSE", 0.05)
     await fill(stores[0], entry())
-    away = Redis.from_url("redis://127.0.0.1:1/0", driver_info=DRIVER)
-    there = stores[1]._client
-    stores[1]._client = away
 
-    await stores[1].invalidate(["tea"])
-    assert errors.total() == 1
-    stores[1]._client = there
+    with without_redis(stores[1]):
+        await stores[1].invalidate(["tea"])
+        assert errors.total() == 1
     await asyncio.sleep(0.1)
     await stores[1].get(b"any", TAGS)
 
@@ -302,20 +308,19 @@ async def test_a_write_without_redis_is_told_once_it_is_back(
 async def test_a_right_that_redis_gave_unheard_is_given_back(
     stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAUSE", 0.05)
+    monkeypatch.setattr(connection, "PAUSE", 0.05)
     store, other = stores
-    there = store._client
     for lost in ("begin", "end"):
         found = await store.get(b"key", TAGS)
         if lost == "end":
             right = await store.begin(b"key", TAGS, found)
         # It does what it is told, and nobody hears of that.
-        store._client = Redis.from_url("redis://127.0.0.1:1/0", driver_info=DRIVER)
-        if lost == "begin":
-            right = await store.begin(b"key", TAGS, found)
-            await there.set(store._name(b"key") + b":lock", right.token)
-        await store.end(b"key", TAGS, right, None)
-        store._client = there
+        with without_redis(store):
+            if lost == "begin":
+                right = await store.begin(b"key", TAGS, found)
+                lock = store._name(b"key") + b":lock"
+                await other._redis.call("SET", lock, right.token)
+            await store.end(b"key", TAGS, right, None)
         assert await begin(other) is None
         await asyncio.sleep(0.1)
 
@@ -330,30 +335,11 @@ async def test_hits_come_back_by_themselves(
     stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(stores[0], entry())
-    there = stores[0]._client
-    stores[0]._client = Redis.from_url("redis://127.0.0.1:1/0", driver_info=DRIVER)
-    assert (await stores[0].get(b"key", TAGS)).entry is None
-    stores[0]._client = there
+    with without_redis(stores[0]):
+        assert (await stores[0].get(b"key", TAGS)).entry is None
     assert (await stores[0].get(b"key", TAGS)).entry is None  # it is left alone
 
     await asyncio.sleep(PAUSE)
 
     assert (await stores[0].get(b"key", TAGS)).entry
     assert (await stores[0].get(b"key", TAGS)).entry
-
-
-async def test_what_is_asked_at_once_goes_together(
-    stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sizes = []
-    mget = stores[0]._client.mget
-
-    async def counted(names: list[bytes]) -> object:
-        sizes.append(len(names))
-        return await mget(names)
-
-    monkeypatch.setattr(stores[0]._client, "mget", counted)
-    found = await asyncio.gather(*(stores[0].get(b"%d" % n, TAGS) for n in range(16)))
-
-    assert sizes == [16 + 2]  # the entries, and the tags once
-    assert [one.entry for one in found] == [None] * 16

@@ -1,0 +1,147 @@
+"""One connection to Redis for all that a process asks of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+from redis.asyncio import Connection, Redis
+
+from app.caching.connection import DRIVER, RedisConnection, UnreachableError
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@pytest.fixture
+async def connection(redis_url: str) -> AsyncIterator[RedisConnection]:
+    connection = RedisConnection(redis_url, timeout=5)
+    yield connection
+    connection.close()
+
+
+@asynccontextmanager
+async def server(answer: Answer) -> AsyncIterator[str]:
+    """Serve something that is no Redis, and give its URL."""
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
+    server.close()
+
+
+async def test_answers_find_who_has_asked(connection: RedisConnection) -> None:
+    async def own(number: int) -> None:
+        for turn in range(5):
+            value = b"%d %d\r\n\x00\xff" % (number, turn) * number * 100
+            await connection.call("SET", f"own:{number}", value)
+            assert await connection.call("GET", f"own:{number}") == value
+
+    await asyncio.gather(*map(own, range(50)))
+
+
+async def test_what_is_asked_at_once_is_sent_at_once(
+    connection: RedisConnection, redis_url: str
+) -> None:
+    await connection.call("PING")
+    async with Redis.from_url(redis_url, driver_info=DRIVER) as client:
+        before = await client.info()
+        await asyncio.gather(*(connection.call("MGET", f"key:{n % 10}") for n in range(100)))
+        after = await client.info()
+
+    assert after["total_reads_processed"] - before["total_reads_processed"] <= 3
+    assert after["total_commands_processed"] - before["total_commands_processed"] == 10 + 1
+    assert after["connected_clients"] == before["connected_clients"]
+
+
+async def test_who_leaves_takes_nobodys_answer(connection: RedisConnection) -> None:
+    await connection.call("SET", "cup", b"tea")
+    first, second = connection.call("GET", "cup"), connection.call("GET", "cup")
+    other = connection.call("ECHO", b"milk")
+    first.cancel()
+
+    async with asyncio.timeout(2):
+        assert await second == b"tea"
+        assert await other == b"milk"
+
+
+async def test_what_is_refused_is_that_call_alone(connection: RedisConnection) -> None:
+    wrong, right = connection.call("NONSENSE"), connection.call("ECHO", b"tea")
+
+    assert await right == b"tea"
+    with pytest.raises(UnreachableError):
+        await wrong
+    assert await connection.call("ECHO", b"milk") == b"milk"
+
+
+async def test_a_connection_that_was_closed_is_opened_again(
+    connection: RedisConnection, redis_url: str
+) -> None:
+    number = await connection.call("CLIENT", "ID")
+    async with Redis.from_url(redis_url, driver_info=DRIVER) as client:
+        await client.client_kill_filter(_id=number)
+    await asyncio.sleep(0.05)
+
+    async with asyncio.timeout(2):
+        assert await connection.call("CLIENT", "ID") > number
+
+
+async def test_its_name_and_password_are_those_of_the_url(redis_url: str) -> None:
+    async with Redis.from_url(redis_url, driver_info=DRIVER) as client:
+        await client.acl_setuser("cook", enabled=True, passwords=["+hunter2"], commands=["+@all"])
+        try:
+            with_password = redis_url.replace("redis://", "redis://cook:hunter2@")
+            connection = RedisConnection(with_password, timeout=5)
+            assert await connection.call("ACL", "WHOAMI") == b"cook"
+            connection.close()
+        finally:
+            await client.acl_deluser("cook")
+
+
+async def test_one_that_falls_silent_is_not_waited_for_longer() -> None:
+    async def polite_at_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1000):
+            if b"GET" in data:
+                await reader.read()
+            writer.write(b"+OK\r\n" * data.count(b"*"))
+        writer.close()
+
+    async with server(polite_at_first) as url:
+        connection = RedisConnection(url, timeout=0.1)
+        assert await connection.call("SET", "cup", b"tea") == b"OK"
+        started = monotonic()
+        async with asyncio.timeout(2):
+            answers = await asyncio.gather(
+                *(connection.call("GET", f"{n}") for n in range(20)), return_exceptions=True
+            )
+        assert {*map(type, answers)} == {UnreachableError}
+        assert 0.09 < monotonic() - started < 0.3
+        with pytest.raises(UnreachableError):  # and is left alone
+            await connection.call("GET", "more")
+        assert monotonic() - started < 0.3
+        connection.close()
+
+
+@pytest.mark.parametrize("words", [b"!what\r\n", b"+one\r\n+too many\r\n"])
+async def test_what_does_not_speak_like_redis_is_unreachable(words: bytes) -> None:
+    async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(1000):
+            writer.write(words if b"GET" in data else b"+OK\r\n" * data.count(b"*"))
+        writer.close()
+
+    async with server(odd) as url:
+        connection = RedisConnection(url, timeout=0.1)
+        await asyncio.wait([connection.call("GET", "cup")], timeout=2)
+        with pytest.raises(UnreachableError):
+            await connection.call("GET", "cup")
+        connection.close()
+
+
+async def test_whatever_goes_wrong_nobody_waits_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(self: object) -> None:
+        raise NotImplementedError
+
+    monkeypatch.setattr(Connection, "connect", fail)
+    connection = RedisConnection("redis://127.0.0.1:1/0", timeout=0.1)
+
+    async with asyncio.timeout(2):
+        with pytest.raises(UnreachableError):
+            await connection.call("GET", "cup")
