@@ -1,5 +1,6 @@
 """Every rendered project passes its own checks the moment it is rendered."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -8,8 +9,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from fastperf_new.questions import Answer, Answers
+from fastperf_new.render import files
 from tests.conftest import Render, RunTests
 from tests.support import DATABASES, Environment, name_of, variants
 
@@ -22,6 +25,28 @@ def project(rendered: Render, tmp_path: Path, request: pytest.FixtureRequest) ->
     return shutil.copytree(rendered(**request.param), tmp_path / "shop")
 
 
+# What neither ruff nor mypy nor a project's own test may read: it is not there when they run.
+UNREAD = (
+    ".copier-answers.yml",
+    ".dockerignore",
+    ".github",
+    ".gitignore",
+    "AGENTS.md",
+    "Dockerfile",
+    "README.md",
+    "compose.yml",
+    "deployment.md",
+    "deploy",
+    "granian-logging.json",
+)
+
+
+def digest_of(project: Path) -> str:
+    """Return what is the same for two projects only when all their files are."""
+    content = [(path, (project / path).read_bytes()) for path in files(project)]
+    return hashlib.sha256(repr(content).encode()).hexdigest()
+
+
 @pytest.mark.parametrize("variant", variants(), ids=name_of)
 def test_its_own_checks_pass(  # noqa: PLR0917  (fixtures)
     variant: dict[str, Answer],
@@ -31,17 +56,30 @@ def test_its_own_checks_pass(  # noqa: PLR0917  (fixtures)
     environment: Environment,
     database_url: MakeUrl,
     redis_url: Callable[[str], str],
+    shared: Path,
 ) -> None:
-    project = shutil.copytree(rendered(**variant), tmp_path / "shop")
+    """Variants that differ only in what is not read are one project, and checked once."""
+    unread = shutil.ignore_patterns(*UNREAD)
+    project = shutil.copytree(rendered(**variant), tmp_path / "shop", ignore=unread)
+    passed = shared / f"passed-{digest_of(project)}"  # only there after a pass
+    with FileLock(passed.with_suffix(".lock")):
+        if not passed.exists():
+            env = {"TEST_DATABASE_URL": database_url(variant.get("database", "sqlite"))}
+            if variant.get("cache") == "redis":
+                env["TEST_REDIS_URL"] = redis_url("15")
+            # What it found in the packages does for every project; each test process has a cache.
+            cache = tmp_path_factory.getbasetemp() / "mypy"
+            check(project, environment, cache, env)
+            passed.write_text(name_of(variant), "utf-8")
+    assert passed.read_text("utf-8"), "these files have passed"
+
+
+def check(project: Path, environment: Environment, cache: Path, env: dict[str, str]) -> None:
+    """Run ruff, mypy and the tests of a project."""
     environment.run("ruff", "check", cwd=project)
     environment.run("ruff", "format", "--check", cwd=project)
-    # What it found in the packages does for every project; each test process has a cache.
-    cache = {"MYPY_CACHE_DIR": str(tmp_path_factory.getbasetemp() / "mypy")}
-    environment.run("mypy", cwd=project, env=cache)
+    environment.run("mypy", cwd=project, env={"MYPY_CACHE_DIR": str(cache)})
     pytest_ = ["python", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    env = {"TEST_DATABASE_URL": database_url(variant.get("database", "sqlite"))}
-    if variant.get("cache") == "redis":
-        env["TEST_REDIS_URL"] = redis_url("15")
     done = environment.run(*pytest_, cwd=project, env=env)
     assert "passed" in done.stdout
     assert "skipped" not in done.stdout

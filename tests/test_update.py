@@ -393,45 +393,58 @@ def test_status_tells_where_a_project_stands(make_project: Make) -> None:
 
 # --- all or nothing -------------------------------------------------------------------------
 
-UNTOUCHED = 100
+REFUSED, KILLED = 1, 137  # exit codes
+NO_SPACE = OSError(28, "No space left on device")
 
 # What changes a file system, as Python reports it before it does it.
 MUTATIONS = {"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.symlink"}
 
 
-def at_mutation(number: int, project: Path, act: Callable[[], None]) -> Callable[[], bool]:
-    """Act just before a change to the project's files; tell afterwards whether it came to that."""
-    seen = -1
+def at_mutations(project: Path, act: Callable[[int], None]) -> None:
+    """Act just before each change to the project's files, and before each change after the first."""
+    number, acting = -1, False
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal seen
+        nonlocal number, acting
         to_file = event == "open" and not isinstance(arguments[0], int)
         writes = to_file and str(arguments[1]).startswith(("w", "x"))
-        if event not in MUTATIONS and not writes:
+        if acting or (event not in MUTATIONS and not writes):
             return
-        if seen >= 0 or str(project) in str(arguments):
-            seen += 1
-            if seen == number:
-                act()
+        if number >= 0 or str(project) in str(arguments):
+            number += 1
+            acting = True
+            act(number)
+            acting = False
 
     sys.addaudithook(hook)
-    return lambda: seen >= number
 
 
-def in_child(project: Path, merge: Merge, number: int, act: Callable[[], None]) -> int:
-    """Apply a merge in a process of its own; return its exit code, `UNTOUCHED` at the end."""
+def in_child(project: Path, merge: Merge, act: Callable[[int], None]) -> int:
+    """Apply a merge in a process of its own, and act at each mutation; return its exit code."""
     child = os.fork()
     if child == 0:
-        acted = at_mutation(number, project, act)
+        at_mutations(project, act)
         try:
             apply.apply(project, merge)
         except RefusedError:
-            os._exit(1)
+            os._exit(REFUSED)
         except BaseException:
             traceback.print_exc()
             os._exit(2)
-        os._exit(0 if acted() else UNTOUCHED)
+        os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def kill_at(number: int) -> Callable[[int], None]:
+    """Return what ends the process before a mutation, as a kill would."""
+    return lambda reached: os._exit(KILLED) if reached == number else None
+
+
+def duplicate(project: Path, target: Path) -> Path:
+    """Copy a project by links: neither git nor an update writes into a file that is there."""
+    shutil.rmtree(target, ignore_errors=True)
+    lock = shutil.ignore_patterns("fastperf.lock")  # nobody holds the lock of a copy
+    return shutil.copytree(project, target, symlinks=True, copy_function=os.link, ignore=lock)
 
 
 @dataclass
@@ -447,9 +460,7 @@ class Story:
         return worktree(project), project.git("ls-files", "--stage")
 
     def fresh(self) -> Path:
-        shutil.rmtree(self.copy.folder, ignore_errors=True)
-        shutil.copytree(self.before.folder, self.copy.folder, symlinks=True)
-        return self.copy.folder
+        return duplicate(self.before.folder, self.copy.folder)
 
 
 @pytest.fixture
@@ -461,6 +472,7 @@ def story(make_project: Make, tmp_path: Path) -> Iterator[Story]:
         "import os\n\nfrom pydantic_settings import",
     )
     edit(before)
+    before.git("gc", "-q")  # it is copied hundreds of times
     after = Project(shutil.copytree(before.folder, tmp_path / "after"))
     assert after.run("update", "--release", "0.2.0").returncode == Exit.CONFLICTS
     for version in ("0.1.0", "0.2.0"):
@@ -472,53 +484,75 @@ def story(make_project: Make, tmp_path: Path) -> Iterator[Story]:
 
 @pytest.mark.parametrize("finish", [apply.resume, apply.undo], ids=["continue", "abort"])
 def test_killed_anywhere_it_can_be_finished_or_taken_back(
-    story: Story, finish: Callable[[Path], None]
+    story: Story, tmp_path: Path, finish: Callable[[Path], None]
 ) -> None:
+    """A copy of the files before a mutation is what a kill would leave there: no lock, no process."""
     before, after = story.state(story.before), story.state(story.after)
     assert before != after
     expected = after if finish is apply.resume else before
-    unfinished = 0
+    folder = story.fresh()
+    killed = Project(tmp_path / "killed")
+    log = tmp_path / "unfinished"
 
-    for number in itertools.count():
-        folder = story.fresh()
-        code = in_child(folder, story.merge, number, lambda: os._exit(137))
-        if code == UNTOUCHED:
-            break
-        assert code == 137
-        if apply.interrupted(folder):
-            unfinished += 1
-            finish(folder)
-            assert story.state(story.copy) == expected, f"killed at {number}"
+    def check(number: int) -> None:
+        duplicate(folder, killed.folder)
+        if apply.interrupted(killed.folder):
+            with log.open("a") as lines:
+                lines.write(f"{number}\n")
+            finish(killed.folder)
+            assert story.state(killed) == expected, f"killed at {number}"
         else:
-            assert story.state(story.copy) in (before, after), f"killed at {number}"
-        assert not apply.interrupted(folder)
-        assert not (folder / ".git/index.lock").exists()
-        assert not list(folder.rglob(".*.fastperf"))
-    assert unfinished > 50, "it was killed at every step"
+            assert story.state(killed) in (before, after), f"killed at {number}"
+        assert not apply.interrupted(killed.folder)
+        assert not (killed.folder / ".git/index.lock").exists()
+        assert not list(killed.folder.rglob(".*.fastperf"))
+
+    assert in_child(folder, story.merge, check) == 0
+    assert len(log.read_text().splitlines()) > 50, "it was killed at every step"
     assert story.state(story.copy) == after
 
 
-def test_a_failure_anywhere_takes_everything_back(story: Story) -> None:
+def test_a_failure_anywhere_takes_everything_back(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each failure is one of a fork, in a copy that takes the place of the project meanwhile."""
     before, after = story.state(story.before), story.state(story.after)
+    folder = story.fresh()
+    aside, log = tmp_path / "aside", tmp_path / "failures"
+    # By paths, not by descriptors, which would lead to what is aside.
+    monkeypatch.setattr(shutil, "_use_fd_functions", False)
 
-    def fail() -> None:
-        raise OSError(28, "No space left on device")
-
-    failures = 0
-    for number in itertools.count():
-        folder = story.fresh()
-        code = in_child(folder, story.merge, number, fail)
-        if code == UNTOUCHED:
-            break
-        failures += 1
-        assert code in (0, 1), f"failed at {number}"
+    def check(code: int, number: int) -> None:
+        assert code in (0, REFUSED), f"failed at {number}"
         if apply.interrupted(folder):  # only its own cleaning up failed
             assert story.state(story.copy) == after
             apply.resume(folder)
             code = 0
         assert story.state(story.copy) == (after if code == 0 else before), f"failed at {number}"
         assert not apply.interrupted(folder)
-    assert failures > 50
+
+    def fail(number: int) -> None:
+        if number == 0:
+            return
+        folder.rename(aside)
+        duplicate(aside, folder)
+        if (child := os.fork()) == 0:
+            raise NO_SPACE
+        check(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), number)
+        with log.open("a") as lines:
+            lines.write(f"{number}\n")
+        shutil.rmtree(folder)
+        aside.rename(folder)
+
+    def fail_first(_: int) -> None:
+        raise NO_SPACE
+
+    # There the lock is being taken, which must not happen in a fork.
+    check(in_child(folder, story.merge, fail_first), 0)
+    story.fresh()
+    assert in_child(folder, story.merge, fail) == 0
+    assert len(log.read_text().splitlines()) > 50
+    assert story.state(story.copy) == after
 
 
 @pytest.fixture
@@ -526,7 +560,7 @@ def halfway(story: Story) -> Project:
     """A project whose update was killed in the middle."""
     for number in itertools.count(80):
         folder = story.fresh()
-        assert in_child(folder, story.merge, number, lambda: os._exit(137)) == 137
+        assert in_child(folder, story.merge, kill_at(number)) == KILLED
         changed = worktree(story.copy).items() ^ worktree(story.before).items()
         if apply.interrupted(folder) and len(changed) > 10:
             return story.copy
@@ -580,11 +614,12 @@ def test_another_git_command_is_not_disturbed(make_project: Make) -> None:
 
 # Runs an update that gets a signal in the middle of its writes.
 SIGNALLED = """
-import os, pathlib, sys
+import os, pathlib, signal, sys
 sys.path.insert(0, sys.argv[1])
-from tests.test_update import at_mutation
+from tests.test_update import at_mutations
 number = int(sys.argv[2])
-at_mutation(90, pathlib.Path.cwd(), lambda: os.kill(os.getpid(), number))
+signal.signal(number, signal.SIG_DFL)  # what runs in the background may ignore it, and so may we
+at_mutations(pathlib.Path.cwd(), lambda at: os.kill(os.getpid(), number) if at == 90 else None)
 sys.argv = ["fastperf", "update", "--release", "0.2.0"]
 from fastperf_new.cli import main
 main()
