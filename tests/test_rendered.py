@@ -355,7 +355,7 @@ FAULTS = [
     ("app/metrics/files.py", "mode=0o700", "mode=0o755", "choose_the_same"),
     ("app/metrics/files.py", "_started(int(found[1])) != found[2]", "False", "services_that_ended"),
     ("app/observability/context.py", "getattr(route or", "getattr(None or", "whole_template"),
-    ("app/observability/context.py", "while self._spans and", "while False and", "run_at_once"),
+    ("app/observability/context.py", "while spans and", "while False and", "run_at_once"),
     ("app/observability/instruments.py", "(took - database) * 1000", "took * 1000", "add_up"),
     (
         "app/observability/logs.py",
@@ -786,6 +786,101 @@ REDIS_FAULTS = [
     ("sqlite", REDIS, "driver_info=DRIVER,", "", "at_once_are_still_one"),
 ]
 
+OUTBOUND = "app/outbound.py"
+
+OUTBOUND_FAULTS = [
+    ("sqlite", OUTBOUND, "async with places:", "if True:", "no_more_than_that_at_once"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "async with asyncio.TaskGroup() as group:\n"
+        "            tasks = [group.create_task(one(argument)) for argument in arguments]",
+        "tasks = [asyncio.ensure_future(one(argument)) for argument in arguments]\n"
+        "        await asyncio.gather(*tasks)",
+        "cancels_the_rest",
+    ),
+    (
+        "sqlite",
+        OUTBOUND,
+        "raise failed.exceptions[0] from None",
+        "raise",
+        "one_that_fails_cancels_the_rest",
+    ),
+    ("sqlite", OUTBOUND, "async with self.gate, asyncio", "async with asyncio", "200_requests"),
+    ("sqlite", OUTBOUND, ", asyncio.timeout(self._seconds)", "", "comes_in_drops"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "self.gate = Gate(settings.connections, queue=settings.queue, timeout=settings.pool_timeout)",
+        'gates = vars(client).setdefault("gates", [])\n'
+        "        gates.append(Gate(settings.connections, queue=500, timeout=9))\n"
+        "        self.gate = gates[0]",
+        "takes_none_from_the_others",
+    ),
+    ("sqlite", OUTBOUND, "queue=settings.queue", "queue=500", "told_to_come_back"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "await self._client.request(",
+        "await AsyncClient().request(",
+        "they_are_kept or with_the_next",
+    ),
+    ("sqlite", OUTBOUND, "DefaultCookiePolicy(allowed_domains=[])", "", "with_the_next"),
+    ("sqlite", OUTBOUND, "follow_redirects=False", "follow_redirects=True", "not_followed"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "self._attempts if method in IDEMPOTENT else 1",
+        "self._attempts",
+        "a_post_is_not",
+    ),
+    ("sqlite", OUTBOUND, "if response.status_code == 503 and", "if False and", "a_get_is_tried"),
+    ("sqlite", OUTBOUND, "RemoteProtocolError, _Busy", "_Busy", "a_get_is_tried"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "if response.status_code == 503 and",
+        "if response.status_code >= 500 and",
+        "may_have_been_done",
+    ),
+    ("sqlite", OUTBOUND, "accept=(404,), ", "", "a_model_or_nothing"),
+    ("sqlite", OUTBOUND, "raise_for_status()", "read()", "one_that_fails_cancels_the_rest"),
+    ("sqlite", OUTBOUND, "except ValidationError", "except KeyError", "another_one_is_a_502"),
+    ("sqlite", OUTBOUND, "setLevel(logging.WARNING)", "disabled", "no_word_of_what"),
+    ("sqlite", OUTBOUND, 'str(entry["loc"])', "str(entry)", "no_word_of_what"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "raise _BusyUpstreamError",
+        "response.raise_for_status()",
+        "no_word_of_what or a_get_is_tried",
+    ),
+    ("sqlite", OUTBOUND, "type(error).__name__\n", "str(error)\n", "no_word_of_what"),
+    ("sqlite", OUTBOUND, 'f"status {error.response.status_code}"', "str(error)", "no_word_of_what"),
+    ("sqlite", OUTBOUND, "ERRORS.add(self.name)", "pass", "cancels_the_rest"),
+    (
+        "sqlite",
+        "app/observability/context.py",
+        "while spans and",
+        "while False and",
+        "their_time_is_counted_once",
+    ),
+    (
+        "sqlite",
+        "app/items/offers.py",
+        "    if await queries.get(reads, item_id) is None:\n",
+        "    await reads.gate.enter()\n    if False:\n",
+        "no_connection_of_the_database",
+    ),
+    (
+        "sqlite",
+        "app/items/offers.py",
+        "if await queries.get(reads, item_id) is None",
+        "if False",
+        "item_that_is_not_there",
+    ),
+]
+
 Fault = tuple[str, str, str, str, str]
 
 
@@ -807,6 +902,7 @@ def _faults() -> Iterator[Fault]:
     yield from GUNICORN_FAULTS
     yield from CACHE_FAULTS
     yield from REDIS_FAULTS
+    yield from OUTBOUND_FAULTS
 
 
 def _answers(fault: Fault) -> Answers:
@@ -815,6 +911,8 @@ def _answers(fault: Fault) -> Answers:
         answers["server"] = "gunicorn"
     if fault in REDIS_FAULTS:
         answers["cache"] = "redis"
+    if fault in OUTBOUND_FAULTS:
+        answers["outbound"] = True
     return answers
 
 
