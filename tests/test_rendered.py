@@ -640,11 +640,12 @@ FAULTS = [
 
 # With the server that they are about: the database, and what the others have.
 CONF = "gunicorn.conf.py"
+CPUS = "app/cpus.py"
 BUDGET = DATA + "worker_budget.py"
 GUNICORN_FAULTS = [
-    ("sqlite", CONF, "ceil(int(quota)", "int(int(quota)", "a_quota_leaves_fewer_cores"),
-    ("sqlite", CONF, "if (now :=", "if False and (now :=", "a_quota_leaves_fewer_cores"),
-    ("sqlite", CONF, "elif (older", "elif False and (older", "a_quota_leaves_fewer_cores"),
+    ("sqlite", CPUS, "ceil(int(quota)", "int(int(quota)", "a_quota_leaves_fewer_cores"),
+    ("sqlite", CPUS, "if (now :=", "if False and (now :=", "a_quota_leaves_fewer_cores"),
+    ("sqlite", CPUS, "elif (older", "elif False and (older", "a_quota_leaves_fewer_cores"),
     ("sqlite", CONF, "min(cpus(), most_workers())", "cpus()", "the_number_of_workers"),
     ("sqlite", CONF, 'os.environ.get("WEB_CONCURRENCY") or ', "", "the_number_of_workers"),
     ("sqlite", CONF, '"WEB_CONCURRENCY"] = ', '"WEB"] = ', "the_number_of_workers"),
@@ -855,7 +856,6 @@ OUTBOUND_FAULTS = [
         "response.raise_for_status()",
         "no_word_of_what or a_get_is_tried",
     ),
-    ("sqlite", OUTBOUND, "type(error).__name__\n", "str(error)\n", "no_word_of_what"),
     ("sqlite", OUTBOUND, 'f"status {error.response.status_code}"', "str(error)", "no_word_of_what"),
     ("sqlite", OUTBOUND, "ERRORS.add(self.name)", "pass", "cancels_the_rest"),
     (
@@ -881,6 +881,41 @@ OUTBOUND_FAULTS = [
     ),
 ]
 
+POOL, WORK = "app/process_pool.py", "app/process_work.py"
+
+PROCESS_POOL_FAULTS = [
+    (
+        "sqlite",
+        POOL,
+        "return await asyncio.wrap_future(work)",
+        "work.cancel()\n            return await asyncio.to_thread(function, *args, **kwargs)",
+        "others_are_answered",
+    ),
+    (
+        "sqlite",
+        POOL,
+        "return await asyncio.wrap_future(work)",
+        "work.cancel()\n            return function(*args, **kwargs)",
+        "others_are_answered",
+    ),
+    ("sqlite", POOL, "        warm_up(executor, self.workers)\n", "", "there_from_the_start"),
+    ("sqlite", POOL, "await self._replace(executor)", "pass", "is_replaced"),
+    ("sqlite", POOL, "except BrokenProcessPool", "except KeyError", "is_replaced"),
+    ("sqlite", POOL, "queue=settings.queue", "queue=500", "told_to_come_back"),
+    (
+        "sqlite",
+        POOL,
+        "work.add_done_callback(lambda _: loop.call_soon_threadsafe(self.gate.leave))",
+        "loop.call_later(0.05, self.gate.leave)",
+        "taken_until_it_is_done",
+    ),
+    ("sqlite", POOL, "cpus() // self._servers", "cpus()", "number_of_processes"),
+    ("sqlite", WORK, "signal.ITIMER_REAL, seconds", "signal.ITIMER_REAL, 0", "and_stops"),
+    ("sqlite", WORK, "signal.ITIMER_REAL, 0)", "signal.ITIMER_REAL, seconds)", "and_stops"),
+    ("sqlite", WORK, "service.join()", "return", "leaves_no_process"),
+    ("sqlite", "app/items/similarity.py", "matcher.ratio()", "-matcher.ratio()", "most_similar"),
+]
+
 Fault = tuple[str, str, str, str, str]
 
 
@@ -903,6 +938,7 @@ def _faults() -> Iterator[Fault]:
     yield from CACHE_FAULTS
     yield from REDIS_FAULTS
     yield from OUTBOUND_FAULTS
+    yield from PROCESS_POOL_FAULTS
 
 
 def _answers(fault: Fault) -> Answers:
@@ -913,6 +949,8 @@ def _answers(fault: Fault) -> Answers:
         answers["cache"] = "redis"
     if fault in OUTBOUND_FAULTS:
         answers["outbound"] = True
+    if fault in PROCESS_POOL_FAULTS:
+        answers["process_pool"] = True
     return answers
 
 
