@@ -323,6 +323,21 @@ DATA_FAULTS = [
 ]
 
 FAULTS = [
+    ("app/background.py", "except Exception:", "except KeyError:", "drops_nothing"),
+    ("app/background.py", "FAILURES.add(name)", "pass", "drops_nothing"),
+    (
+        "app/background.py",
+        "request.seconds = perf_counter() - request.started  # the client",
+        "pass  # the client",
+        "its_time_is_not_the_requests",
+    ),
+    (
+        "app/observability/instruments.py",
+        "request.seconds or perf_counter()",
+        "perf_counter()",
+        "its_time_is_not_the_requests",
+    ),
+    ("app/database/roads.py", ', scope="function")', ")", "own_session_is_given_back_before"),
     ("app/deadline.py", "self._timer.cancel()", "pass", "answer_that_has_begun"),
     ("app/deadline.py", "return self.is_over and", "return", "client_that_leaves"),
     ("app/guard.py", "elif length > self.max_body_size", "elif False", "refused_unread"),
