@@ -26,7 +26,7 @@ lint: .venv/installed-dev
 
 bench: .venv/installed-dev
 	rm -rf build/bench
-	$(BIN)/fastperf new build/bench --yes -d cache=none >/dev/null
+	$(BIN)/fastperf new build/bench --yes -d cache=none -d outbound=yes >/dev/null
 	cd build/bench && .venv/bin/python ../../benchmarks/patterns.py
 	$(BIN)/python scripts/bench_postgresql.py
 	$(BIN)/python benchmarks/generator.py

@@ -22,6 +22,8 @@ from typing import Any
 sys.path.insert(0, str(Path.cwd()))
 
 from fastapi import FastAPI, Request, Response
+from httpx2 import AsyncClient
+from pydantic import HttpUrl
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
@@ -37,6 +39,7 @@ from app.metrics import prometheus
 from app.observability.finished import MAX_BATCH
 from app.observability.instruments import Instruments
 from app.observability.logs import BatchHandler, JSONFormatter, RequestRecord
+from app.outbound import Outbound, OutboundSettings
 from app.pagination import Page
 from app.streaming import JSONLines, json_lines
 
@@ -323,6 +326,36 @@ async def compression() -> None:
     print(f"R2 gzip of {LARGE:,} bytes at level 4: {(time.perf_counter() - started) * 1e3:.2f} ms")
 
 
+async def outbound(database: Database) -> None:
+    """P2: a call of another service, by the client of all calls and by one of its own."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readline():
+            if not (await reader.readuntil(b"\r\n\r\n")):
+                break
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    outbound = Outbound(OutboundSettings(upstreams={"other": HttpUrl(url)}))
+
+    async def usual() -> None:
+        async with AsyncClient() as client:
+            (await client.get(url)).raise_for_status()
+
+    async with server, outbound.opened(database), AsyncClient() as bare:
+        call = outbound.upstreams["other"].send
+        await compare("P2 call: one client / a client each", lambda: call("GET", "/"), usual, 5)
+        await compare(
+            "P2 call: with gate, retries, errors / bare client",
+            lambda: call("GET", "/"),
+            lambda: bare.get(url),
+            times=50,
+        )
+
+
 async def main() -> None:
     """Measure everything on a database of 400,000 rows."""
     print(f"{platform.python_implementation()} {sys.version}".replace("\n", " "))
@@ -350,6 +383,7 @@ async def main() -> None:
             await reading(database, url)
             await writing(database, url)
             await layers(database)
+            await outbound(database)
     await instruments()
     await logs()
     await responses()

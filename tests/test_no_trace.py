@@ -20,6 +20,8 @@ WORDS: dict[tuple[str, Answer | tuple[Answer, ...]], str] = {
     ("cache", ("memory", "redis")): r"caching|async.lru|cache_(requests|errors)|(?-i:\bCACHE_)",
     ("cache", "memory"): r"cachetools|CACHE_MAX_BYTES|MemoryCache",
     ("cache", "redis"): r"redis|CACHE_TIMEOUT",
+    ("outbound", True): r"outbound|upstream|stamina|supplier|Offer",
+    ("process_pool", True): r"process.(pool|work)|similar|computing",
     ("compression", True): r"compress|gzip",
     ("server", "uvicorn"): r"timeout-graceful-shutdown",
     ("server", "gunicorn"): r"gunicorn|uvicorn.worker|most_workers",

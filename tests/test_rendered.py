@@ -361,6 +361,21 @@ DATA_FAULTS = [
 ]
 
 FAULTS = [
+    ("app/background.py", "except Exception:", "except KeyError:", "drops_nothing"),
+    ("app/background.py", "FAILURES.add(name)", "pass", "drops_nothing"),
+    (
+        "app/background.py",
+        "request.seconds = perf_counter() - request.started  # the client",
+        "pass  # the client",
+        "its_time_is_not_the_requests",
+    ),
+    (
+        "app/observability/instruments.py",
+        "request.seconds or perf_counter()",
+        "perf_counter()",
+        "its_time_is_not_the_requests",
+    ),
+    ("app/database/roads.py", ', scope="function")', ")", "own_session_is_given_back_before"),
     ("app/deadline.py", "self._timer.cancel()", "pass", "answer_that_has_begun"),
     ("app/deadline.py", "return self.is_over and", "return", "client_that_leaves"),
     ("app/guard.py", "elif length > self.max_body_size", "elif False", "refused_unread"),
@@ -393,7 +408,7 @@ FAULTS = [
     ("app/metrics/files.py", "mode=0o700", "mode=0o755", "choose_the_same"),
     ("app/metrics/files.py", "_started(int(found[1])) != found[2]", "False", "services_that_ended"),
     ("app/observability/context.py", "getattr(route or", "getattr(None or", "whole_template"),
-    ("app/observability/context.py", "while self._spans and", "while False and", "run_at_once"),
+    ("app/observability/context.py", "while spans and", "while False and", "run_at_once"),
     ("app/observability/instruments.py", "(took - database) * 1000", "took * 1000", "add_up"),
     (
         "app/observability/logs.py",
@@ -678,11 +693,12 @@ FAULTS = [
 
 # With the server that they are about: the database, and what the others have.
 CONF = "gunicorn.conf.py"
+CPUS = "app/cpus.py"
 BUDGET = DATA + "worker_budget.py"
 GUNICORN_FAULTS = [
-    ("sqlite", CONF, "ceil(int(quota)", "int(int(quota)", "a_quota_leaves_fewer_cores"),
-    ("sqlite", CONF, "if (now :=", "if False and (now :=", "a_quota_leaves_fewer_cores"),
-    ("sqlite", CONF, "elif (older", "elif False and (older", "a_quota_leaves_fewer_cores"),
+    ("sqlite", CPUS, "ceil(int(quota)", "int(int(quota)", "a_quota_leaves_fewer_cores"),
+    ("sqlite", CPUS, "if (now :=", "if False and (now :=", "a_quota_leaves_fewer_cores"),
+    ("sqlite", CPUS, "elif (older", "elif False and (older", "a_quota_leaves_fewer_cores"),
     ("sqlite", CONF, "min(cpus(), most_workers())", "cpus()", "the_number_of_workers"),
     ("sqlite", CONF, 'os.environ.get("WEB_CONCURRENCY") or ', "", "the_number_of_workers"),
     ("sqlite", CONF, '"WEB_CONCURRENCY"] = ', '"WEB"] = ', "the_number_of_workers"),
@@ -845,6 +861,135 @@ REDIS_FAULTS = [
     ("sqlite", CONNECTION, ", driver_info=DRIVER", "", "answers_find_who_has_asked"),
 ]
 
+OUTBOUND = "app/outbound.py"
+
+OUTBOUND_FAULTS = [
+    ("sqlite", OUTBOUND, "async with places:", "if True:", "no_more_than_that_at_once"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "async with asyncio.TaskGroup() as group:\n"
+        "            tasks = [group.create_task(one(argument)) for argument in arguments]",
+        "tasks = [asyncio.ensure_future(one(argument)) for argument in arguments]\n"
+        "        await asyncio.gather(*tasks)",
+        "cancels_the_rest",
+    ),
+    (
+        "sqlite",
+        OUTBOUND,
+        "raise failed.exceptions[0] from None",
+        "raise",
+        "one_that_fails_cancels_the_rest",
+    ),
+    ("sqlite", OUTBOUND, "async with self.gate, asyncio", "async with asyncio", "200_requests"),
+    ("sqlite", OUTBOUND, ", asyncio.timeout(self._seconds)", "", "comes_in_drops"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "self.gate = Gate(settings.connections, queue=settings.queue, timeout=settings.pool_timeout)",
+        'gates = vars(client).setdefault("gates", [])\n'
+        "        gates.append(Gate(settings.connections, queue=500, timeout=9))\n"
+        "        self.gate = gates[0]",
+        "takes_none_from_the_others",
+    ),
+    ("sqlite", OUTBOUND, "queue=settings.queue", "queue=500", "told_to_come_back"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "await self._client.request(",
+        "await AsyncClient().request(",
+        "they_are_kept or with_the_next",
+    ),
+    ("sqlite", OUTBOUND, "DefaultCookiePolicy(allowed_domains=[])", "", "with_the_next"),
+    ("sqlite", OUTBOUND, "follow_redirects=False", "follow_redirects=True", "not_followed"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "self._attempts if method in IDEMPOTENT else 1",
+        "self._attempts",
+        "a_post_is_not",
+    ),
+    ("sqlite", OUTBOUND, "if response.status_code == 503 and", "if False and", "a_get_is_tried"),
+    ("sqlite", OUTBOUND, "RemoteProtocolError, _Busy", "_Busy", "a_get_is_tried"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "if response.status_code == 503 and",
+        "if response.status_code >= 500 and",
+        "may_have_been_done",
+    ),
+    ("sqlite", OUTBOUND, "accept=(404,), ", "", "a_model_or_nothing"),
+    ("sqlite", OUTBOUND, "raise_for_status()", "read()", "one_that_fails_cancels_the_rest"),
+    ("sqlite", OUTBOUND, "except ValidationError", "except KeyError", "another_one_is_a_502"),
+    ("sqlite", OUTBOUND, "setLevel(logging.WARNING)", "disabled", "no_word_of_what"),
+    ("sqlite", OUTBOUND, 'str(entry["loc"])', "str(entry)", "no_word_of_what"),
+    (
+        "sqlite",
+        OUTBOUND,
+        "raise _BusyUpstreamError",
+        "response.raise_for_status()",
+        "no_word_of_what or a_get_is_tried",
+    ),
+    ("sqlite", OUTBOUND, 'f"status {error.response.status_code}"', "str(error)", "no_word_of_what"),
+    ("sqlite", OUTBOUND, "ERRORS.add(self.name)", "pass", "cancels_the_rest"),
+    (
+        "sqlite",
+        "app/observability/context.py",
+        "while spans and",
+        "while False and",
+        "their_time_is_counted_once",
+    ),
+    (
+        "sqlite",
+        "app/items/offers.py",
+        "    if await queries.get(reads, item_id) is None:\n",
+        "    await reads.gate.enter()\n    if False:\n",
+        "no_connection_of_the_database",
+    ),
+    (
+        "sqlite",
+        "app/items/offers.py",
+        "if await queries.get(reads, item_id) is None",
+        "if False",
+        "item_that_is_not_there",
+    ),
+]
+
+POOL, WORK = "app/process_pool.py", "app/process_work.py"
+
+PROCESS_POOL_FAULTS = [
+    (
+        "sqlite",
+        POOL,
+        "return await asyncio.wrap_future(work)",
+        "work.cancel()\n            return await asyncio.to_thread(function, *args, **kwargs)",
+        "others_are_answered",
+    ),
+    (
+        "sqlite",
+        POOL,
+        "return await asyncio.wrap_future(work)",
+        "work.cancel()\n            return function(*args, **kwargs)",
+        "others_are_answered",
+    ),
+    ("sqlite", POOL, "        warm_up(executor, self.workers)\n", "", "there_from_the_start"),
+    ("sqlite", POOL, "await self._replace(executor)", "pass", "is_replaced"),
+    ("sqlite", POOL, "except BrokenProcessPool", "except KeyError", "is_replaced"),
+    ("sqlite", POOL, "queue=settings.queue", "queue=500", "told_to_come_back"),
+    (
+        "sqlite",
+        POOL,
+        "work.add_done_callback(lambda _: loop.call_soon_threadsafe(self.gate.leave))",
+        "loop.call_later(0.05, self.gate.leave)",
+        "taken_until_it_is_done",
+    ),
+    ("sqlite", POOL, "cpus() // self._servers", "cpus()", "number_of_processes"),
+    ("sqlite", WORK, "signal.ITIMER_REAL, seconds", "signal.ITIMER_REAL, 0", "and_stops"),
+    ("sqlite", WORK, "signal.ITIMER_REAL, 0)", "signal.ITIMER_REAL, seconds)", "and_stops"),
+    ("sqlite", WORK, "service.join()", "return", "leaves_no_process"),
+    ("sqlite", "app/items/similarity.py", "matcher.ratio()", "-matcher.ratio()", "most_similar"),
+]
+
 Fault = tuple[str, str, str, str, str]
 
 
@@ -866,6 +1011,8 @@ def _faults() -> Iterator[Fault]:
     yield from GUNICORN_FAULTS
     yield from CACHE_FAULTS
     yield from REDIS_FAULTS
+    yield from OUTBOUND_FAULTS
+    yield from PROCESS_POOL_FAULTS
 
 
 def _answers(fault: Fault) -> Answers:
@@ -874,6 +1021,10 @@ def _answers(fault: Fault) -> Answers:
         answers["server"] = "gunicorn"
     if fault in REDIS_FAULTS:
         answers["cache"] = "redis"
+    if fault in OUTBOUND_FAULTS:
+        answers["outbound"] = True
+    if fault in PROCESS_POOL_FAULTS:
+        answers["process_pool"] = True
     return answers
 
 

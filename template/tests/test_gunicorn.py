@@ -35,29 +35,6 @@ def has(monkeypatch: pytest.MonkeyPatch, *, cores: int, room: int = 100) -> None
 
 
 @pytest.mark.parametrize(
-    ("files", "cpus"),
-    [
-        ({}, 8),
-        ({"cpu.max": "max 100000\n"}, 8),
-        ({"cpu.max": "150000 100000\n"}, 2),
-        ({"cpu.max": "10000 100000\n"}, 1),
-        ({"cpu.max": "1600000 100000\n"}, 8),
-        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 8),
-        ({"cpu/cpu.cfs_quota_us": "150000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
-    ],
-)
-def test_a_quota_leaves_fewer_cores(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, files: dict[str, str], cpus: int
-) -> None:
-    has(monkeypatch, cores=8)
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-
-    assert load()["cpus"](tmp_path) == cpus
-
-
-@pytest.mark.parametrize(
     ("cores", "room", "given", "workers"),
     [(1, 100, "", 1), (2, 100, "", 2), (8, 100, "", 8), (8, 3, "", 3), (2, 1, "5", 5)],
 )

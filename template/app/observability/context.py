@@ -5,6 +5,8 @@ from time import perf_counter
 
 from starlette.types import Scope
 
+Spans = list[tuple[float, float]]  # from, until; in order, none overlapping
+
 GONE = 499  # the status of a request whose client left before there was an answer
 
 
@@ -17,6 +19,7 @@ class RequestContext:
     """
 
     __slots__ = (
+        "_others",
         "_spans",
         "database_seconds",
         "id",
@@ -34,7 +37,8 @@ class RequestContext:
         self.seconds = 0.0  # from its arrival to the end of the answer, once that is reached
         self.database_seconds = 0.0  # in which at least one statement ran
         self.shares: dict[str, float] | None = None  # seconds by what else they were spent on
-        self._spans: list[tuple[float, float]] | None = None  # of statements, none overlapping
+        self._spans: Spans | None = None  # of statements
+        self._others: dict[str, Spans] | None = None  # of the shares
         self.started = perf_counter()
 
     @property
@@ -43,23 +47,30 @@ class RequestContext:
         return path_template(self.scope)
 
     def add_share(self, name: str, seconds: float) -> None:
-        """Take note of time that was spent on something other than the database."""
-        if self.shares is None:
-            self.shares = {}
-        self.shares[name] = self.shares.get(name, 0.0) + seconds
+        """Take note of time spent on something other than the database, which ends now."""
+        if self.shares is None or self._others is None:
+            self.shares, self._others = {}, {}
+        spans = self._others.setdefault(name, [])
+        self.shares[name] = self.shares.get(name, 0.0) + _add_span(spans, seconds)
 
     def add_statement(self, seconds: float) -> None:
-        """Take note of a statement that ends now; several may have run at once."""
-        end = perf_counter()
-        start = end - seconds
+        """Take note of a statement that ends now."""
         if self._spans is None:
             self._spans = []
-        while self._spans and self._spans[-1][1] > start:
-            other, its_end = self._spans.pop()
-            self.database_seconds -= its_end - other
-            start = min(start, other)
-        self._spans.append((start, end))
-        self.database_seconds += end - start
+        self.database_seconds += _add_span(self._spans, seconds)
+
+
+def _add_span(spans: Spans, seconds: float) -> float:
+    """Add the span that ends now, and return the seconds that no other one covers."""
+    end = perf_counter()
+    start = end - seconds
+    covered = 0.0
+    while spans and spans[-1][1] > start:  # several ran at once
+        other, its_end = spans.pop()
+        covered += its_end - other
+        start = min(start, other)
+    spans.append((start, end))
+    return end - start - covered
 
 
 def path_template(scope: Scope) -> str | None:

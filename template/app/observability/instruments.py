@@ -71,7 +71,8 @@ class Instruments:
                 raise  # too late for an answer: the server has to cut the connection
             await ProblemResponse(500)(scope, receive, send_with_headers)
         finally:
-            request.seconds = perf_counter() - request.started
+            # Work after the answer takes no time of the client's: it has set this already.
+            request.seconds = request.seconds or perf_counter() - request.started
             finished_requests.add(request)
             current_request.reset(token)
 

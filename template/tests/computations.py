@@ -1,0 +1,23 @@
+"""Functions for the process pool to run in tests."""
+
+import os
+import signal
+from time import perf_counter
+
+
+def compute_for(seconds: float) -> float:
+    """Compute for so long."""
+    end = perf_counter() + seconds
+    while perf_counter() < end:
+        pass
+    return seconds
+
+
+def fail() -> None:
+    """Fail."""
+    raise LookupError("nothing there")
+
+
+def die() -> None:
+    """Die as a process does that takes too much memory."""
+    os.kill(os.getpid(), signal.SIGKILL)

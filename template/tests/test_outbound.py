@@ -1,0 +1,344 @@
+"""Calls of other services, which are real servers here: slow, broken, silent."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from httpx2 import AsyncClient
+from pydantic import BaseModel
+
+from app.database import BusyError, DatabaseSettings
+from app.outbound import ERRORS, Upstream, UpstreamError, Upstreams, for_each
+from tests.upstreams import Others
+
+TIMEOUT = 0.5  # seconds
+CONNECTIONS = 5
+
+
+class Thing(BaseModel):
+    number: int
+
+
+@pytest.fixture
+def settings(
+    settings: DatabaseSettings, others: Others, monkeypatch: pytest.MonkeyPatch
+) -> DatabaseSettings:
+    monkeypatch.setenv("OUTBOUND_TIMEOUT", str(TIMEOUT))
+    monkeypatch.setenv("OUTBOUND_CONNECTIONS", str(CONNECTIONS))
+    return settings
+
+
+@pytest.fixture
+def app(app: FastAPI) -> FastAPI:
+    @app.get("/all")
+    async def call_all(upstreams: Upstreams) -> list[int]:
+        async def call(upstream: Upstream) -> int:
+            return (await upstream.send("GET", "/")).status_code
+
+        return await for_each(upstreams.values(), call)
+
+    return app
+
+
+@pytest.fixture
+def upstreams(app: FastAPI, state: dict[str, Any]) -> Mapping[str, Upstream]:
+    found: Mapping[str, Upstream] = app.state.outbound.upstreams
+    return found
+
+
+@pytest.fixture
+def errors(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """What was counted, by the name of the service."""
+    errors: Counter[str] = Counter()
+    monkeypatch.setattr(ERRORS, "add", lambda name: errors.update([name]))
+    return errors
+
+
+class TestSeveralAtOnce:
+    async def test_they_take_the_time_of_the_slowest(
+        self, client: AsyncClient, others: Others
+    ) -> None:
+        for upstream in others.values():
+            upstream.seconds = 0.3
+
+        response = await client.get("/all")
+
+        assert response.json() == [200, 200, 200]
+        assert 0.3 <= float(response.headers["x-process-time"]) < 0.6
+
+    async def test_their_time_is_counted_once(self, client: AsyncClient, others: Others) -> None:
+        for upstream in others.values():
+            upstream.seconds = 0.1
+
+        timing = (await client.get("/all")).headers["server-timing"]
+
+        shares = dict(share.split(";dur=") for share in timing.split(", "))
+        assert 100 <= float(shares["upstream"]) < 300
+        assert float(shares["app"]) >= 0
+
+    async def test_one_that_fails_cancels_the_rest(
+        self, client: AsyncClient, others: Others, errors: Counter[str]
+    ) -> None:
+        others["north"].statuses = [500]
+        others["north"].seconds = 0.05
+        for name in ("south", "west"):
+            others[name].seconds = 9
+
+        response = await client.get("/all")
+
+        assert (response.status_code, response.json()["detail"]) == (
+            502,
+            "The service north failed.",
+        )
+        for name in ("south", "west"):
+            await others[name].until(lambda it: it.left == 1)
+        assert errors == {"north": 1}
+
+    async def test_one_that_hangs_is_a_504_and_cancels_the_rest(
+        self, upstreams: Mapping[str, Upstream], others: Others, errors: Counter[str]
+    ) -> None:
+        for upstream in others.values():
+            upstream.seconds = 9
+
+        async def call(name: str) -> object:
+            if name != "north":  # their own time is not up by then
+                await asyncio.sleep(TIMEOUT / 2)
+            return await upstreams[name].send("GET", "/")
+
+        started = perf_counter()
+        with pytest.raises(UpstreamError, match="The service north took too long") as caught:
+            await for_each(others, call)
+
+        assert caught.value.status_code == 504
+        assert TIMEOUT <= perf_counter() - started < 6 * TIMEOUT
+        for upstream in others.values():
+            await upstream.until(lambda it: it.left == 1)
+        assert errors == {"north": 1}
+
+    async def test_an_answer_that_comes_in_drops_is_a_504_too(
+        self, upstreams: Mapping[str, Upstream], others: Others
+    ) -> None:
+        others["north"].body = b"drop" * 10
+        others["north"].pause = TIMEOUT / 5
+
+        started = perf_counter()
+        with pytest.raises(UpstreamError, match="took too long"):
+            await upstreams["north"].send("GET", "/")
+
+        assert perf_counter() - started < 4 * TIMEOUT
+
+    async def test_no_more_than_that_at_once(self) -> None:
+        running, most = 0, 0
+
+        async def call(number: int) -> int:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            await asyncio.sleep(0)
+            running -= 1
+            return number
+
+        assert await for_each(range(50), call, at_once=7) == list(range(50))
+        assert most == 7
+
+
+class TestConnections:
+    @pytest.fixture
+    def settings(
+        self, settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> DatabaseSettings:
+        monkeypatch.setenv("OUTBOUND_POOL_TIMEOUT", "9")
+        return settings
+
+    async def test_they_are_kept(self, upstreams: Mapping[str, Upstream], others: Others) -> None:
+        for _ in range(20):
+            await upstreams["north"].send("GET", "/")
+
+        assert others["north"].opened == 1
+
+    async def test_200_requests_at_once_open_no_more_than_that(
+        self, client: AsyncClient, others: Others
+    ) -> None:
+        for upstream in others.values():
+            upstream.seconds = 0.005
+
+        responses = await asyncio.gather(*(client.get("/all") for _ in range(200)))
+
+        assert {response.status_code for response in responses} == {200}
+        assert [upstream.most for upstream in others.values()] == [CONNECTIONS] * 3
+        assert sum(len(upstream.requests) for upstream in others.values()) == 600
+
+    async def test_a_caller_that_leaves_gives_its_own_back(
+        self, upstreams: Mapping[str, Upstream], others: Others
+    ) -> None:
+        others["north"].seconds = 9
+        calls = [
+            asyncio.create_task(upstreams["north"].send("GET", "/")) for _ in range(2 * CONNECTIONS)
+        ]
+        await others["north"].until(lambda it: len(it.requests) == CONNECTIONS)
+
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+        await others["north"].until(lambda it: it.left == CONNECTIONS)
+        others["north"].seconds = 0
+        for _ in range(CONNECTIONS):
+            await upstreams["north"].send("GET", "/")
+        assert upstreams["north"].gate.free == CONNECTIONS
+        assert others["north"].most == CONNECTIONS
+
+    async def test_one_that_hangs_takes_none_from_the_others(
+        self, upstreams: Mapping[str, Upstream], others: Others
+    ) -> None:
+        others["north"].seconds = 9
+        calls = [
+            asyncio.create_task(upstreams["north"].send("GET", "/")) for _ in range(4 * CONNECTIONS)
+        ]
+        await asyncio.sleep(0.05)
+
+        started = perf_counter()
+        await upstreams["south"].send("GET", "/")
+
+        assert perf_counter() - started < TIMEOUT
+        for call in calls:
+            call.cancel()
+        await asyncio.gather(*calls, return_exceptions=True)
+
+
+class TestBusy:
+    @pytest.fixture
+    def settings(
+        self, settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+    ) -> DatabaseSettings:
+        monkeypatch.setenv("OUTBOUND_QUEUE", "0")
+        return settings
+
+    async def test_who_finds_too_many_waiting_is_told_to_come_back(
+        self, upstreams: Mapping[str, Upstream], others: Others
+    ) -> None:
+        others["north"].seconds = 0.1
+        calls = [upstreams["north"].send("GET", "/") for _ in range(CONNECTIONS + 1)]
+
+        *_, last = await asyncio.gather(*calls, return_exceptions=True)
+
+        assert isinstance(last, BusyError)
+
+
+class TestAgain:
+    @pytest.mark.parametrize("first", [503, 0])
+    async def test_a_get_is_tried_again(
+        self, upstreams: Mapping[str, Upstream], others: Others, first: int
+    ) -> None:
+        others["north"].statuses = [first, 200]
+
+        response = await upstreams["north"].send("GET", "/")
+
+        assert response.status_code == 200
+        assert len(others["north"].requests) == 2
+
+    @pytest.mark.parametrize("first", [503, 0])
+    async def test_a_post_is_not(
+        self, upstreams: Mapping[str, Upstream], others: Others, first: int
+    ) -> None:
+        others["north"].statuses = [first, 200]
+
+        with pytest.raises(UpstreamError):
+            await upstreams["north"].send("POST", "/", json={})
+
+        assert len(others["north"].requests) == 1
+
+    @pytest.mark.parametrize(("status", "times"), [(503, 3), (0, 3), (500, 1), (429, 1)])
+    async def test_not_for_ever_and_not_what_may_have_been_done(
+        self, upstreams: Mapping[str, Upstream], others: Others, status: int, times: int
+    ) -> None:
+        others["north"].statuses = [status]
+
+        with pytest.raises(UpstreamError) as caught:
+            await upstreams["north"].send("GET", "/")
+
+        assert caught.value.status_code == 502
+        assert len(others["north"].requests) == times
+
+    async def test_what_takes_too_long_is_not_asked_again(
+        self, upstreams: Mapping[str, Upstream], others: Others
+    ) -> None:
+        others["north"].seconds = 9
+
+        with pytest.raises(UpstreamError):
+            await upstreams["north"].send("GET", "/")
+
+        assert len(others["north"].requests) == 1
+
+
+class TestAnswers:
+    async def test_an_answer_is_a_model_or_nothing(
+        self, upstreams: Mapping[str, Upstream], others: Others
+    ) -> None:
+        others["north"].body = b'{"number": 7}'
+        others["north"].statuses = [200, 404]
+
+        assert await upstreams["north"].get("/thing", Thing) == Thing(number=7)
+        assert await upstreams["north"].get("/thing", Thing) is None
+
+    async def test_another_one_is_a_502(
+        self, upstreams: Mapping[str, Upstream], others: Others, errors: Counter[str]
+    ) -> None:
+        others["north"].body = b'{"number": "secret"}'
+
+        with pytest.raises(UpstreamError, match="north gave a bad answer") as caught:
+            await upstreams["north"].get("/thing", Thing)
+
+        assert caught.value.status_code == 502
+        assert errors == {"north": 1}
+
+    async def test_a_redirect_is_not_followed(
+        self, upstreams: Mapping[str, Upstream], others: Others
+    ) -> None:
+        others["north"].statuses = [302]
+        others["north"].headers = f"location: {others['south'].url}\r\n".encode()
+
+        with pytest.raises(UpstreamError):
+            await upstreams["north"].send("GET", "/")
+
+        assert not others["south"].requests
+
+    async def test_a_cookie_does_not_go_with_the_next_request(
+        self, upstreams: Mapping[str, Upstream], others: Others
+    ) -> None:
+        others["north"].headers = b"set-cookie: user=ann; path=/\r\n"
+
+        for _ in range(2):
+            await upstreams["north"].send("GET", "/")
+
+        assert not any("ann" in request for request in others["north"].requests)
+
+    async def test_no_word_of_what_was_asked_is_logged(
+        self,
+        upstreams: Mapping[str, Upstream],
+        others: Others,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        others["north"].statuses = [200, 503, 500, 0]
+        others["north"].body = b'{"number": "secret"}'
+        caplog.set_level(logging.DEBUG)
+
+        async def ask() -> None:
+            await upstreams["north"].get(
+                "/thing", Thing, params={"key": "secret"}, headers={"authorization": "secret"}
+            )
+
+        for _ in range(3):
+            with pytest.raises(UpstreamError) as caught:
+                await ask()
+            assert "secret" not in str(caught.value)
+            assert others["north"].url not in str(caught.value)
+
+        assert len(caplog.records) >= 3
+        for record in caplog.records:
+            assert "secret" not in str(vars(record))
