@@ -67,6 +67,7 @@ def environment(shared: Path, rendered: Render) -> Environment:
     projects = [rendered(preset="standard", database=kind) for kind in DATABASES]
     projects += [rendered(preset="standard", server=server) for server in SERVERS]
     projects += [rendered(preset="standard", cache=cache) for cache in CACHES]
+    projects.append(rendered(preset="standard", outbound=True))
     with FileLock(shared / "environment.lock"):
         if not (folder / "complete").exists():
             uv = find_uv()
