@@ -941,14 +941,14 @@ OUTBOUND_FAULTS = [
     ),
     (
         "sqlite",
-        "app/items/offers.py",
+        "app/items/suppliers.py",
         "    if await queries.get(reads, item_id) is None:\n",
         "    await reads.gate.enter()\n    if False:\n",
         "no_connection_of_the_database",
     ),
     (
         "sqlite",
-        "app/items/offers.py",
+        "app/items/suppliers.py",
         "if await queries.get(reads, item_id) is None",
         "if False",
         "item_that_is_not_there",

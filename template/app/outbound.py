@@ -28,6 +28,7 @@ from httpx2 import (
 )
 from pydantic import BaseModel, Field, HttpUrl, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from app.database import Database
 from app.database.gate import Gate
@@ -42,6 +43,9 @@ Model = TypeVar("Model", bound=BaseModel)
 logger = logging.getLogger(__name__)
 
 ERRORS = Count("upstream_errors", "Calls of other services that failed.", ["upstream"])
+
+# Of the hooks that stamina looks for by default some are imported in the middle of a call.
+set_on_retry_hooks([LoggingOnRetryHook])
 
 # To do these twice is to do them once: https://www.rfc-editor.org/rfc/rfc9110#name-idempotent-methods
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})

@@ -1,6 +1,7 @@
 """Offers of suppliers, which are real servers here."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ def settings(settings: DatabaseSettings, others: Others) -> DatabaseSettings:
 async def path(client: AsyncClient, others: Others) -> str:
     """The path of an item's offers."""
     for name, price in [("north", "2.50"), ("south", "1.99"), ("west", "3.00")]:
-        others[name].body = f'{{"price": "{price}"}}'.encode()
+        others[name].body = json.dumps({"price": price}).encode()
     return f"/items/{(await create(client, 'tea'))['id']}/offers"
 
 
