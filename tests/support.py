@@ -153,6 +153,8 @@ def _variants() -> Iterator[dict[str, Answer]]:
                     if answer == "redis":  # a second server, and nothing that would be cached
                         yield {**base, question.key: answer, "database": "postgresql"}
                         yield {**base, question.key: answer, "example": False}
+                    if question.key == "process_pool":  # with all that it can stand beside
+                        yield {**base, "process_pool": True, "outbound": True, "cache": "redis"}
 
 
 def name_of(variant: Mapping[str, Answer]) -> str:
