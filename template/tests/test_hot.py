@@ -4,10 +4,11 @@ from typing import Annotated, Any
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI, Path, Request
-from httpx2 import AsyncClient
+from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Integer, bindparam, select
 from starlette.middleware import Middleware
+from starlette.types import Receive, Scope, Send
 
 from app.database import Query, Reads
 from app.errors import ProblemError
@@ -76,6 +77,16 @@ async def test_the_answer_is_the_same(
     assert [pair for pair in ours.headers.items() if pair[0] not in ignored] == [
         pair for pair in theirs.headers.items() if pair[0] not in ignored
     ]
+
+
+async def test_a_prefix_that_the_server_knows_is_no_part_of_the_path(
+    app: FastAPI, state: dict[str, Any]
+) -> None:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "state": dict(state), "root_path": "/api"}, receive, send)
+
+    async with AsyncClient(transport=ASGITransport(serve), base_url="http://test/api") as client:
+        assert (await client.get("/hot/7/tea")).headers["x-hot"] == "HotRoute"
 
 
 async def test_an_unexpected_error_is_a_problem_too(client: AsyncClient) -> None:

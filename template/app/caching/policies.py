@@ -120,7 +120,8 @@ class Route:
 
     def match(self, scope: Scope) -> Match | None:
         """Return key and tags of a request, None when its path is not this or not valid."""
-        found = self._pattern.match(scope["path"])
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        found = self._pattern.match(path)
         if found is None:
             return None
         parameters: dict[str, Any] = found.groupdict()
@@ -129,7 +130,7 @@ class Route:
             # /things/07 may be another route's, and its tag would be another one.
             if errors or str(value) != text:
                 return None
-        key = [scope["path"]]
+        key = [path]
         if self._query and scope["query_string"]:
             # As FastAPI reads it. Sorted by name only: of a parameter sent twice the order counts.
             pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)

@@ -23,6 +23,7 @@ from app.caching.policies import EVERYTHING
 from app.caching.settings import CacheSettings as CommonSettings
 
 TAG_SECONDS = 86_400  # that a tag is remembered; an entry whose tag is forgotten is not used
+TELL_AGAIN = 1.0  # seconds between two tries to tell what is owed
 MAX_OWED = 100  # tags that are told once Redis is back; then all is stale
 
 # Deletes a key only while it is the caller's: https://redis.io/docs/latest/commands/set
@@ -71,6 +72,7 @@ class RedisStore:
         # Rights that it may have given, or not taken back, without an answer: name and token.
         self._unsure: set[tuple[bytes, bytes]] = set()
         self._settling: asyncio.Task[None] | None = None
+        self._telling: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
@@ -79,6 +81,8 @@ class RedisStore:
         try:
             yield
         finally:
+            if self._telling is not None:
+                self._telling.cancel()
             self._redis.close()
 
     async def get(self, key: bytes, tags: Sequence[str]) -> Found:
@@ -146,6 +150,13 @@ class RedisStore:
             self._owed.update(tags)
             if len(self._owed) > MAX_OWED:
                 self._owed = {EVERYTHING}
+            if self._telling is None or self._telling.done():
+                self._telling = self._start(self._keep_telling())
+
+    async def _keep_telling(self) -> None:
+        while self._owed:
+            await asyncio.sleep(TELL_AGAIN)
+            await self._settled()
 
     async def _settled(self) -> bool:
         """Tell what is owed, before which nothing may be read; return whether all is told."""

@@ -19,6 +19,7 @@ from fastapi import (
 )
 from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPBearer
+from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -631,3 +632,12 @@ async def test_the_time_it_takes_is_told(service: Service) -> None:
     await asyncio.gather(ask(), ask())
 
     assert sorted(shares)[0] < 0.03 < sorted(shares)[1]  # the second waits for the first
+
+
+async def test_a_prefix_that_the_server_knows_is_no_part_of_the_path(service: Service) -> None:
+    service.serve(thing=MINUTE)
+    transport = ASGITransport(service.app, root_path="/api")
+    async with AsyncClient(transport=transport, base_url="http://test/api") as client:
+        answers = [(await client.get("/thing")).content for _ in range(2)]
+
+    assert answers == [b"1", b"1"]

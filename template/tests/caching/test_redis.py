@@ -305,6 +305,21 @@ async def test_a_write_without_redis_is_told_once_it_is_back(
     assert (await stores[0].get(b"key", TAGS)).stale
 
 
+async def test_a_write_without_redis_is_told_even_when_nobody_asks(
+    stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "PAUSE", 0.05)
+    monkeypatch.setattr(redis, "TELL_AGAIN", 0.05)
+    await fill(stores[0], entry())
+
+    with without_redis(stores[1]):
+        await stores[1].invalidate(["tea"])
+        await asyncio.sleep(0.2)
+    await asyncio.sleep(0.2)
+
+    assert (await stores[0].get(b"key", TAGS)).stale
+
+
 async def test_a_right_that_redis_gave_unheard_is_given_back(
     stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
