@@ -19,11 +19,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
 
-from app.observability.counts import Count
+from app.caching.entries import ERRORS
 
 logger = logging.getLogger(__name__)
 
-ERRORS = Count("cache_errors", "Times that the cache could not be reached.")
 DRIVER = DriverInfo()  # made once: each connection would look for its version on the disk
 PAUSE = 1.0  # seconds without Redis after it could not be reached, then one call tries
 

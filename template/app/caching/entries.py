@@ -5,6 +5,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from app.observability.counts import Count
+
+ERRORS = Count("cache_errors", "Times that the cache could not be reached.")
+
 # A tag's generation changes when what it stands for does. Entries hold those from before
 # their rows were read, so that a write also beats a fill that began before it.
 Generations = tuple[Any, ...]
