@@ -11,7 +11,7 @@ from redis.asyncio import ConnectionPool, Redis
 
 from app.caching import connection, redis
 from app.caching.connection import DRIVER, PAUSE
-from app.caching.entries import Entry, Fill, Found
+from app.caching.entries import ERRORS, Entry, Fill, Found
 from app.caching.redis import CacheSettings, RedisStore
 from tests.caching.conftest import Service
 from tests.caching.test_layer import MINUTE, slow
@@ -35,7 +35,7 @@ async def stores(redis_url: str) -> AsyncIterator[list[RedisStore]]:
 def errors(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Times that Redis could not be reached, as `total()`."""
     errors: Counter[str] = Counter()
-    monkeypatch.setattr(connection.ERRORS, "add", lambda number=1: errors.update({"error": number}))
+    monkeypatch.setattr(ERRORS, "add", lambda number=1: errors.update({"error": number}))
     return errors
 
 
