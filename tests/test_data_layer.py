@@ -317,8 +317,7 @@ def test_a_saturated_write_road_is_fair(
     p99 = statistics.median(a[0] / b[0] for a, b in rounds)
     throughput = statistics.median(a[1] / b[1] for a, b in rounds)
     print(f"p99 x {p99:.2f}, throughput x {throughput:.2f}", rounds)
-    # 0.28 to 0.48 by the machine's mood; without the gate it is 1.
-    assert p99 <= 0.6, rounds
+    assert p99 <= 0.4, rounds
     # 1.0 on a quiet machine; the room is for one that does other things meanwhile.
     assert throughput >= 0.9, rounds
 
