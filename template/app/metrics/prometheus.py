@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app.database import Database
 from app.errors import ProblemError
 from app.metrics.exposition import exposition
+from app.metrics.files import leave_folder
 from app.observability.context import RequestContext
 from app.observability.counts import Count, all_counts
 from app.observability.finished import finished_requests
@@ -109,6 +110,7 @@ async def watch(database: Database) -> AsyncIterator[None]:
         database.recorder.listeners.remove(statements.add)
         statements.count_up()
         take_counts()
+        leave_folder()
 
 
 def take_counts() -> None:
