@@ -216,7 +216,7 @@ def rungs(server: Server) -> list[Rung]:
         "unmeasured",
         ours,
         r"\n    app\.add_middleware\(Instruments\)",
-        r"\n.*prometheus\.watch\(database\)\)",
+        r"\n.*companions\.append\(prometheus\.watch\)",
         r"\n.*\(count_statement\)",
     )
 
