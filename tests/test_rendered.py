@@ -442,9 +442,9 @@ FAULTS = [
     ("app/observability/logs.py", "self.handleError(record)", "raise", "takes_nothing_with_it"),
     ("app/hot.py", "elif name in convertors:", "elif True:", "cannot_do_is_refused"),
     (
-        "app/main.py",
-        '"/items/{item_id}": items.get_item',
-        '"/item/{item_id}": items.get_item',
+        "app/wiring/items.py",
+        '"/items/{item_id}": routes.get_item',
+        '"/item/{item_id}": routes.get_item',
         "a_hot_route_is_the_route",
     ),
     ("app/main.py", "    gc.freeze()\n", "", "what_start_up_made"),
