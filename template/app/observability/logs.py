@@ -4,7 +4,6 @@ import json
 import logging
 from contextlib import suppress
 from datetime import UTC, datetime
-from time import time
 from typing import Any, TextIO
 
 from pydantic_core import to_json
@@ -23,11 +22,13 @@ class RequestRecord(logging.LogRecord):
     It does not look for the line of code that logs, and keeps the fields together.
     """
 
-    def __init__(self, name: str, message: str, request_id: str, fields: dict[str, object]) -> None:
+    def __init__(
+        self, name: str, message: str, request_id: str, fields: dict[str, object], created: float
+    ) -> None:
         self.__dict__.update(_TEMPLATE)
         self.name = name
         self.msg = message
-        self.created = time()
+        self.created = created
         self.request_id = request_id
         self.fields = fields
 
@@ -60,9 +61,17 @@ class SafeFormatter(logging.Formatter):
 class JSONFormatter(SafeFormatter):
     """Formats a record, and whatever came with `extra=`, as one line of JSON."""
 
+    _last: tuple[float, str] = (0.0, "")
+
+    def _time(self, created: float) -> str:
+        # Requests are logged many at a time.
+        if created != self._last[0]:
+            self._last = created, datetime.fromtimestamp(created, UTC).isoformat()
+        return self._last[1]
+
     def format(self, record: logging.LogRecord) -> str:
         entry = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "time": self._time(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),
