@@ -267,7 +267,7 @@ async def test_an_error_of_a_value_does_not_tell_it(
     assert SECRET not in line
 
 
-def test_nor_does_one_of_the_drivers_own() -> None:
+async def test_nor_does_one_of_the_drivers_own() -> None:
     error = asyncpg.InterfaceError(f"invalid input for query argument $1: {SECRET}")
 
     line = format_safely(error)
