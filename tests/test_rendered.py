@@ -936,6 +936,7 @@ REDIS_FAULTS = [
 OUTBOUND = "app/outbound.py"
 
 OUTBOUND_FAULTS = [
+    ("sqlite", OUTBOUND, "if len(body) > self._max_bytes", "if False", "too_large_an_answer"),
     ("sqlite", OUTBOUND, "async with places:", "if True:", "no_more_than_that_at_once"),
     (
         "sqlite",
