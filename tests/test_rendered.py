@@ -138,7 +138,7 @@ DATA_FAULTS = [
     (DATA + "postgresql_errors.py", "error.constraint_name", "None", NAMES),
     (DATA + "postgresql_errors.py", "{error.args[0]} (", "{error} (", NAMES),
     (DATA + "postgresql_errors.py", "startswith(_NAMING)", "startswith('')", "error_of_a_value"),
-    (DATA + "postgresql_errors.py", '.partition(":")[0]', "", "error_of_a_value"),
+    (DATA + "postgresql_errors.py", '.partition(":")[0]', "", "one_of_the_drivers_own"),
     (DATA + "postgresql_errors.py", '"40", "42", ', '"40", ', "error_of_the_schema"),
     (DATA + "mysql_errors.py", "_DUPLICATE = 1062", "_DUPLICATE = 0", NAMES),
     (DATA + "mysql_errors.py", "_KEY.search(str(message))", "[message]", NAMES),
