@@ -969,8 +969,8 @@ OUTBOUND_FAULTS = [
     (
         "sqlite",
         OUTBOUND,
-        "await self._client.request(",
-        "await AsyncClient().request(",
+        "self._client.stream(",
+        "AsyncClient().stream(",
         "they_are_kept or with_the_next",
     ),
     ("sqlite", OUTBOUND, "DefaultCookiePolicy(allowed_domains=[])", "", "with_the_next"),
