@@ -399,8 +399,8 @@ FAULTS = [
         "its_time_is_not_the_requests",
     ),
     (
-        "app/observability/instruments.py",
-        "request.seconds or perf_counter()",
+        "app/observability/context.py",
+        "self.seconds or perf_counter()",
         "perf_counter()",
         "its_time_is_not_the_requests",
     ),
@@ -434,7 +434,12 @@ FAULTS = [
     ("app/metrics/prometheus.py", "if expected and not", "if not expected and not", "asked_for"),
     ("app/metrics/prometheus.py", "max(worst, previous)", "0.0", "blocked_loop"),
     ("app/metrics/prometheus.py", "gate.size - gate.free", "gate.free", "gates_are_shown"),
-    ("app/metrics/prometheus.py", "STATEMENTS.inc(self.number)", "pass", "counted_and_timed"),
+    (
+        "app/metrics/prometheus.py",
+        "STATEMENTS.inc(self._told[0] - number)",
+        "pass",
+        "counted_and_timed",
+    ),
     ("app/metrics/exposition.py", "read_value(key)[0] + value", "read_value(key)[0]", "the_dead"),
     ("app/metrics/exposition.py", "file.unlink(missing_ok=True)", "pass", "of_the_dead"),
     ("app/metrics/files.py", "mode=0o700", "mode=0o755", "choose_the_same"),
@@ -445,7 +450,7 @@ FAULTS = [
     ("app/metrics/prometheus.py", "        leave_folder()\n", "", "last_worker_removes_it"),
     ("app/observability/context.py", "getattr(route or", "getattr(None or", "whole_template"),
     ("app/observability/context.py", "while spans and", "while False and", "run_at_once"),
-    ("app/observability/instruments.py", "(took - database) * 1000", "took * 1000", "add_up"),
+    ("app/observability/instruments.py", "took -= share.seconds", "pass", "add_up"),
     (
         "app/observability/logs.py",
         '"route": request.route}',
@@ -528,7 +533,7 @@ FAULTS = [
     ("app/main.py", "    app.add_middleware(Instruments)\n", "", "every_answer_has_an_id"),
     ("app/observability/instruments.py", "if _ACCEPTED_ID.fullmatch(given)", "if given", "forge"),
     (
-        "app/observability/instruments.py",
+        "app/observability/context.py",
         'scope["path"],',
         'scope["path"] + str(scope["query_string"]),',
         "without_its_query",
@@ -569,8 +574,8 @@ FAULTS = [
     ),
     (
         "app/metrics/prometheus.py",
-        "statements.count_up()\n        take_counts()\n\n",
-        "statements.count_up()\n\n",
+        "statements.count_up()\n        take_counts()\n        leave",
+        "statements.count_up()\n        leave",
         "counted_last_is_told",
     ),
     (
@@ -587,8 +592,8 @@ FAULTS = [
     ),
     (
         "app/observability/instruments.py",
-        "{next(self._numbers):012x}",
-        "{0:012x}",
+        "{next(self._numbers):010x}",
+        "{0:010x}",
         "has_another_id",
     ),
     ("app/observability/logs.py", "except ValueError:", "except KeyError:", "is_no_utf_8"),
@@ -764,12 +769,12 @@ KEPT = "must_not_be_kept"
 MORE = "depends_on_more"
 
 CACHE_FAULTS = [
-    ("sqlite", LAYER, "return None if credentials else encoded", "return encoded", "credentials"),
+    ("sqlite", LAYER, "return key, credentials", "return key, False", "credentials"),
     (
         "sqlite",
         LAYER,
-        'encoded + repr(user).encode(errors="surrogatepass")',
-        "encoded",
+        "digest([key, repr(user)])",
+        "key",
         "two_users",
     ),
     ("sqlite", LAYER, '("GET", "HEAD")', '("GET", "HEAD", "POST")', "other_methods_pass"),
@@ -804,6 +809,7 @@ CACHE_FAULTS = [
     ("sqlite", CACHING + "flights.py", "timeout=seconds", "timeout=None", "waits_for_ever"),
     ("sqlite", POLICY, " if pair[0] in self._query", "", "named_query_and"),
     ("sqlite", POLICY, "sorted(named, key=_name)", "named", "named_query_and"),
+    ("sqlite", POLICY, "if len(path) + len(query) < SHORT", "if True", "long_words"),
     ("sqlite", POLICY, "if errors or str(value) != text", "if errors", "as_the_route_reads_it"),
     ("sqlite", POLICY, "info.validation_alias or ", "", MORE),
     ("sqlite", POLICY, 'if model.model_config.get("extra") == "allow"', "if False", MORE),
@@ -922,7 +928,7 @@ REDIS_FAULTS = [
     ),
     ("sqlite", REDIS, "(ValueError, TypeError, AttributeError)", "KeyError", "no_entry_is_a_miss"),
     ("sqlite", REDIS, 'generation, "NX", "EX"', 'generation, "EX"', "another_workers_fill"),
-    ("sqlite", REDIS, '_encode(entry, fill), "PX", milliseconds', "_encode(entry, fill)", "ends"),
+    ("sqlite", REDIS, 'name, kept, "PX", milliseconds', "name, kept", "ends"),
     ("sqlite", REDIS, 'generation, "EX", TAG_SECONDS) for', "generation) for", "end_by_themselves"),
     ("sqlite", CONNECTION, ", driver_info=DRIVER", "", "answers_find_who_has_asked"),
 ]
@@ -930,6 +936,7 @@ REDIS_FAULTS = [
 OUTBOUND = "app/outbound.py"
 
 OUTBOUND_FAULTS = [
+    ("sqlite", OUTBOUND, "if len(body) > self._max_bytes", "if False", "too_large_an_answer"),
     ("sqlite", OUTBOUND, "async with places:", "if True:", "no_more_than_that_at_once"),
     (
         "sqlite",
@@ -962,8 +969,8 @@ OUTBOUND_FAULTS = [
     (
         "sqlite",
         OUTBOUND,
-        "await self._client.request(",
-        "await AsyncClient().request(",
+        "self._client.stream(",
+        "AsyncClient().stream(",
         "they_are_kept or with_the_next",
     ),
     ("sqlite", OUTBOUND, "DefaultCookiePolicy(allowed_domains=[])", "", "with_the_next"),
