@@ -18,11 +18,13 @@ from fastperf_new.questions import Answers
 from fastperf_new.render import render
 from tests.servers import (
     PROGRAMS,
+    VIRTUAL_HOSTS,
     Server,
     execute,
     mariadb,
     missing,
     postgresql,
+    rabbitmq,
     redis,
     url_of,
 )
@@ -144,8 +146,9 @@ def servers() -> Iterator[Callable[[str], Server]]:
             if absent := missing(*PROGRAMS[kind]):
                 pytest.skip(f"{', '.join(absent)} not installed: run scripts/servers.sh as root")
             if kind not in started:
-                run = {"postgresql": postgresql, "mysql": mariadb, "redis": redis}[kind]
-                started[kind] = stack.enter_context(run())
+                run = {"postgresql": postgresql, "mysql": mariadb, "redis": redis}
+                run["rabbitmq"] = rabbitmq
+                started[kind] = stack.enter_context(run[kind]())
             return started[kind]
 
         yield get
@@ -179,6 +182,21 @@ def redis_url(servers: Callable[[str], Server]) -> Callable[[str], str]:
         server = servers("redis")
         execute(server, "FLUSHALL")
         return url_of(server, database)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def broker_url(servers: Callable[[str], Server]) -> Callable[[str], str]:
+    """Return the URL of a broker of a kind with nothing in it."""
+    virtual_hosts = iter(range(VIRTUAL_HOSTS))
+
+    def make(kind: str) -> str:
+        server = servers(kind)
+        if kind == "redis":
+            execute(server, "FLUSHALL")
+            return url_of(server, "0")
+        return url_of(server, str(next(virtual_hosts)))
 
     return make
 
