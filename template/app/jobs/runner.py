@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from random import SystemRandom
@@ -60,6 +61,7 @@ class Runner:
         self.database = database
         self.settings = settings
         self.listeners: list[Callable[[Attempt], None]] = []  # called after each attempt
+        self.parts = ExitStack()  # what others keep open as long as the runner
         self._kinds = all_kinds() if kinds is None else kinds
 
     def run(self, job_id: int) -> Outcome | None:
