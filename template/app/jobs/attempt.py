@@ -82,7 +82,7 @@ class Work:
         Raises:
             LostError: when the job is somebody else's by now.
             OutOfTimeError: when it takes too long.
-            RuntimeError: when `session` is in use: SQLite has one writer at a time.
+            RuntimeError: when `session` is in use: a database may have one writer at a time.
         """
         self._check_time()
         if self._session is not None:
@@ -115,8 +115,8 @@ class Work:
 def renewed(database: SyncDatabase, claim: Claim, lease: float) -> Iterator[None]:
     """Renew a lease meanwhile, every third of its `lease` seconds.
 
-    While SQLite's one writer is the job's own session this cannot write; nor can anybody who
-    would take the job then.
+    Where a database has one writer and that is the job's own session, this cannot write; nor can
+    anybody who would take the job then.
     """
     ended = Event()
 
