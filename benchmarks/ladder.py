@@ -182,15 +182,14 @@ def environment_for(name: str, *requirements: str | Path, cwd: Path = ROOT) -> P
     return folder / "bin"
 
 
-def without(name: str, ours: Path, *patterns: str) -> Path:
-    """Copy the project without some lines of its wiring."""
+def without(name: str, ours: Path, *lines: tuple[str, str]) -> Path:
+    """Copy the project without some lines: the file each is in, and how it begins."""
     copy = shutil.copytree(ours, BUILD / name)
-    main = copy / "app" / "main.py"
-    text = main.read_text("utf-8")
-    for pattern in patterns:
-        text, count = re.subn(pattern, "", text)
-        assert count == 1, pattern
-    main.write_text(text, "utf-8")
+    for path, line in lines:
+        file = copy / "app" / path
+        text, count = re.subn(rf"\n +{re.escape(line)}.*", "", file.read_text("utf-8"))
+        assert count == 1, line
+        file.write_text(text, "utf-8")
     return copy
 
 
@@ -211,13 +210,13 @@ def rungs(server: Server) -> list[Rung]:
         text=True,
         check=True,
     )
-    without_hot = without("without-hot", ours, r"\n    app\.add_middleware\(HotRoutes, .*")
+    without_hot = without("without-hot", ours, ("wiring/items.py", "app.add_middleware(HotRoutes"))
     unmeasured = without(
         "unmeasured",
         ours,
-        r"\n    app\.add_middleware\(Instruments\)",
-        r"\n.*companions\.append\(prometheus\.watch\)",
-        r"\n.*\(count_statement\)",
+        ("main.py", "app.add_middleware(Instruments)"),
+        ("main.py", "database.recorder.listeners.append(count_statement)"),
+        ("wiring/metrics.py", "companions.append(prometheus.watch)"),
     )
 
     tool = environment_for("tool", "fastapi_template==6.1.2")

@@ -28,7 +28,7 @@ from tests.servers import (
     redis,
     url_of,
 )
-from tests.support import CACHES, DATABASES, SERVERS, Environment, Project, clean_environment
+from tests.support import BROKERS, CACHES, DATABASES, SERVERS, Environment, Project, clean_environment
 
 ROOT = Path(__file__).parent.parent
 
@@ -70,6 +70,8 @@ def environment(shared: Path, rendered: Render) -> Environment:
     projects += [rendered(preset="standard", server=server) for server in SERVERS]
     projects += [rendered(preset="standard", cache=cache) for cache in CACHES]
     projects.append(rendered(preset="standard", outbound=True))
+    projects += [rendered(preset="standard", tasks="celery", database=kind) for kind in DATABASES]
+    projects += [rendered(preset="standard", tasks="celery", broker=broker) for broker in BROKERS]
     with FileLock(shared / "environment.lock"):
         if not (folder / "complete").exists():
             uv = find_uv()

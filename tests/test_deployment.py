@@ -53,8 +53,16 @@ def manifests(project: Path) -> list[Path]:
 
 def cluster(project: Path) -> dict[str, dict[str, Any]]:
     """Return the objects of a cluster by their kind."""
-    objects = [yaml.safe_load(file.read_text("utf-8")) for file in manifests(project)]
+    files = [file for file in manifests(project) if not file.name.startswith(("beat", "worker"))]
+    objects = [yaml.safe_load(file.read_text("utf-8")) for file in files]
     return {found["kind"]: found for found in objects}
+
+
+def of_workers(project: Path) -> dict[str, Any]:
+    """Return the pods' specification of the workers."""
+    found = yaml.safe_load((project / CLUSTER / "worker.yaml").read_text("utf-8"))
+    pod: dict[str, Any] = found["spec"]["template"]["spec"]
+    return pod
 
 
 def kustomization(project: Path) -> dict[str, Any]:
@@ -290,6 +298,7 @@ def budget(project: Path, objects: Mapping[str, Any]) -> list[str]:
     example = dict(
         re.findall(r"^# (\w+)=(\d+)$", (project / ".env.example").read_text("utf-8"), re.MULTILINE)
     )
+    example |= told
     pools = int(example["DATABASE_WRITE_POOL"]) + int(example["DATABASE_READ_POOL"])
     needed = int(told["REPLICAS"]) * int(told["WEB_CONCURRENCY"]) * pools
     needed += int(example["DATABASE_HEADROOM"])

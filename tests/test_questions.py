@@ -148,6 +148,7 @@ def test_every_choice_says_when_to_pick_it(ours: Questionnaire) -> None:
 def test_names_of_dependencies_are_refused(ours: Questionnaire, rendered: Render) -> None:
     variants = [{"database": database} for database in DATABASES]
     variants += [{"cache": cache} for cache in CACHES]
+    variants += [{"tasks": "celery", "database": database} for database in DATABASES]
     for variant in variants:
         path = rendered(preset="standard", **variant) / "pyproject.toml"
         project = tomllib.loads(path.read_text("utf-8"))

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -172,20 +171,33 @@ def test_only_derived_switches_are_tested() -> None:
 
 
 def test_python_in_jinja_stays_readable() -> None:
-    """Few files, few statements; in `main.py` an import and a use a capability, none in another."""
+    """Few files, few statements, none inside another."""
     counts = {}
     for path in (ROOT / "template").rglob("*.py.jinja"):
-        text = path.read_text("utf-8")
-        counts[path.name] = len(re.findall(r"{%-? *(?:if|for|set)\b", text))
-        if path.name == "main.py.jinja":
-            lines = [line for line in text.splitlines() if "{%" in line]
-            opened = Counter(lines[::2])
-            assert all(re.fullmatch("{%- if [a-z_]+ %}", line) for line in opened)
-            assert {*lines[1::2]} == {"{%- endif %}"}
-            assert max(opened.values()) <= 1 + 1
-            del counts[path.name]
-    assert counts.keys() == {"conftest.py.jinja", "__init__.py.jinja", "0001_items.py.jinja"}
+        statements = re.findall(r"{%-? *(end)?(if|for|set)\b", path.read_text("utf-8"))
+        assert [end for end, _ in statements[::2]] == [""] * (len(statements) // 2), path
+        assert [end for end, _ in statements[1::2]] == ["end"] * (len(statements) // 2), path
+        counts[path.name] = len(statements) // 2
+    assert counts.keys() == {
+        "main.py.jinja",
+        "conftest.py.jinja",
+        "__init__.py.jinja",
+        "0001_items.py.jinja",
+        "0002_jobs.py.jinja",
+    }
     assert max(counts.values()) <= 8
+
+
+def test_every_file_of_the_wiring_can_join(rendered: Render) -> None:
+    """A file that the list in copier.yml forgets would never be called."""
+    joined = set()
+    for variant in variants():
+        project = rendered(**variant)
+        main = (project / "app/main.py").read_text("utf-8")
+        names = {path.stem for path in (project / "app/wiring").glob("[!_]*.py")}
+        assert names == set(re.findall(r"    add_(\w+)\(app, companions\)", main))
+        joined |= names
+    assert joined == {path.stem for path in (ROOT / "template/app/wiring").glob("[!_]*.py")}
 
 
 def test_a_switch_that_an_older_release_does_not_know_leaves_nothing_out() -> None:

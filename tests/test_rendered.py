@@ -442,9 +442,9 @@ FAULTS = [
     ("app/observability/logs.py", "self.handleError(record)", "raise", "takes_nothing_with_it"),
     ("app/hot.py", "elif name in convertors:", "elif True:", "cannot_do_is_refused"),
     (
-        "app/main.py",
-        '"/items/{item_id}": items.get_item',
-        '"/item/{item_id}": items.get_item',
+        "app/wiring/items.py",
+        '"/items/{item_id}": routes.get_item',
+        '"/item/{item_id}": routes.get_item',
         "a_hot_route_is_the_route",
     ),
     ("app/main.py", "    gc.freeze()\n", "", "what_start_up_made"),
@@ -844,9 +844,24 @@ REDIS_FAULTS = [
     (
         "sqlite",
         LAYER,
-        "found = await self.store.get(miss.key, miss.tags)\n                if",
-        "if",
-        "looks_again",
+        "        return fill.found.entry\n",
+        "        return None\n",
+        "looks_again or between_look_up_and_right",
+    ),
+    (
+        "sqlite",
+        LAYER,
+        "if fill.mine and fill.found.entry is None",
+        "if fill.mine",
+        "between_look_up_and_right",
+    ),
+    ("sqlite", LAYER, "if fill.found.stale", "if False", "beats_a_fill"),
+    (
+        "sqlite",
+        REDIS,
+        "found = await self._found(looked_up)",
+        "found = Found(None, tuple(None for _ in tags))",
+        "next_to_another_is_kept",
     ),
     ("sqlite", REDIS, "== ARGV[1] then", "~= '' then", "gives_nothing_back"),
     ("sqlite", REDIS, "{RELEASE}:", "code:", "another_release"),
@@ -995,7 +1010,7 @@ PROCESS_POOL_FAULTS = [
         "sqlite",
         POOL,
         "work.add_done_callback(lambda _: loop.call_soon_threadsafe(self.gate.leave))",
-        "loop.call_later(0.05, self.gate.leave)",
+        "loop.call_soon(self.gate.leave)",
         "taken_until_it_is_done",
     ),
     ("sqlite", POOL, "cpus() // self._servers", "cpus()", "number_of_processes"),
@@ -1003,6 +1018,80 @@ PROCESS_POOL_FAULTS = [
     ("sqlite", WORK, "signal.ITIMER_REAL, 0)", "signal.ITIMER_REAL, seconds)", "and_stops"),
     ("sqlite", WORK, "service.join()", "return", "leaves_no_process"),
     ("sqlite", "app/items/similarity.py", "matcher.ratio()", "-matcher.ratio()", "most_similar"),
+]
+
+CLAIMS, ATTEMPT, RUNNER = "app/jobs/claims.py", "app/jobs/attempt.py", "app/jobs/runner.py"
+SWEEP, PUBLISHER = "app/jobs/sweep.py", "app/tasks/publisher.py"
+
+TASKS_FAULTS = [
+    ("sqlite", CLAIMS, "Job.id == job_id, free", "Job.id == job_id", "claim_is_exclusive"),
+    ("sqlite", CLAIMS, "Job.run_at <= moment", "True", "not_due"),
+    ("sqlite", CLAIMS, "Job.lease_until < moment", "False", "is_anybodys"),
+    ("sqlite", CLAIMS, "Job.lease_until < moment", "True", "is_anybodys"),
+    ("sqlite", CLAIMS, "Job.token == self.token, ", "", "lost_the_lease or renewed_and_lost"),
+    ("sqlite", CLAIMS, '"published_at": None}', "}", "tried_again_later"),
+    ("sqlite", CLAIMS, "            progress=0.0,\n", "", "begins_anew"),
+    ("sqlite", ATTEMPT, "self.session.flush()", "self.session.commit()", "one_transaction"),
+    ("sqlite", ATTEMPT, "        self._database.commit", "        #", "one_transaction"),
+    ("sqlite", ATTEMPT, "while not ended.wait(lease / 3)", "while False", "lease_is_renewed"),
+    ("sqlite", ATTEMPT, "if monotonic() > self._until", "if False", "takes_too_long"),
+    ("sqlite", ATTEMPT, "raise RuntimeError(", "return print(", "told_while_it_writes"),
+    ("sqlite", RUNNER, "type(error).__name__", "repr(error)", "tells_no_values"),
+    ("sqlite", RUNNER, "_random.uniform(0, ", "max(0, ", "do_not_come_back_together"),
+    ("sqlite", RUNNER, "* 2.0 **", "* 1.0 **", "do_not_come_back_together"),
+    ("sqlite", RUNNER, "bound, self.settings.backoff_max", "bound, 9e9", "come_back_together"),
+    ("sqlite", RUNNER, "claim.attempt < kind.attempts", "True", "in_the_end_has_failed"),
+    ("sqlite", RUNNER, "not error.again", "False", "is_useless"),
+    ("sqlite", RUNNER, "claim.attempt > kind.attempts", "False", "can_never_run"),
+    ("sqlite", RUNNER, "current_request.set(about)", "current_request.set(None)", "requests_id"),
+    ("sqlite", SWEEP, '"published_at": moment', '"published_at": None', "at_once_publish_once"),
+    ("sqlite", SWEEP, "Job.published_at < moment - patience", "True", "not_what_waits"),
+    ("sqlite", SWEEP, "Job.published_at < moment - patience", "False", "not_what_waits"),
+    ("sqlite", SWEEP, "Job.published_at.is_(None), Job.run_at", "Job.run_at", "not_what_waits"),
+    ("sqlite", SWEEP, "Job.run_at <= moment - GRACE", "True", "not_what_waits"),
+    ("sqlite", SWEEP, "Job.lease_until < moment)", "False)", "not_what_waits"),
+    ("sqlite", SWEEP, "filter(is_empty, QUEUES)", "()", "queue_is_empty"),
+    ("sqlite", SWEEP, "Job.published_at < moment - ON_ITS_WAY", "True", "queue_is_empty"),
+    ("sqlite", SWEEP, '(1 + waiting["jobs"] / 1000)', "1", "longer_the_patience"),
+    ("sqlite", SWEEP, "            take_back(", "            (lambda *_: 0)(", "does_not_take_stays"),
+    ("sqlite", SWEEP, ".limit(BATCH - len(taken))", "", "a_run_is_bounded"),
+    ("sqlite", SWEEP, "Job.finished_at < now()", "Job.id > 0 * now()", "finished_long_ago"),
+    ("sqlite", SWEEP, "Job.state.in_((DONE, FAILED)), ", "", "finished_long_ago"),
+    ("sqlite", "app/database/sync_sqlite.py", "BEGIN IMMEDIATE", "BEGIN", "publish_once"),
+    (
+        "sqlite",
+        "app/jobs/routes.py",
+        "raise RequestValidationError(places) from None",
+        "raise ProblemError(422, str(error)) from None",
+        "not_a_job",
+    ),
+    ("sqlite", PUBLISHER, "self._line.put_nowait((job", "self._line.put((job", "full_queue"),
+    ("sqlite", PUBLISHER, "tell_published(database, sent)", "pass", "handed_over_and_noted"),
+    ("sqlite", PUBLISHER, "monotonic() >= self._try_again", "True", "left_alone"),
+    ("sqlite", PUBLISHER, "thread.join(2 * self._settings.publish_timeout + 1)", "thread.join()", "does_not_hold"),
+    ("sqlite", "app/tasks/broker_redis.py", '"socket_timeout": timeout, ', "", "as_long_as_it_may"),
+    ("sqlite", "app/tasks/broker.py", "self._connection.connect()", "pass", "as_long_as_it_may"),
+    ("sqlite", "app/tasks/broker_redis.py", "settings.hard_limit * 2 + 60", "60", "outlives_its_worker"),
+    ("sqlite", "app/tasks/broker.py", "task_acks_late=True", "task_acks_late=False", "outlives"),
+    ("sqlite", "app/tasks/embedded.py", "and not self._settings.embedded", "and False", "say_so"),
+    ("sqlite", "app/tasks/embedded.py", "self._sweep(runner)", "pass", "told_of_is_found"),
+    ("sqlite", "app/tasks/embedded.py", "            runner.run(job_id)", "            pass", "to_its_end"),
+    ("sqlite", "app/jobs/settings.py", "broker_module(url) is None", "False", "broker_is_refused"),
+    ("sqlite", "app/tasks/liveness.py", "self.runs and ", "", "stands_still"),
+    ("sqlite", "app/tasks/exporter.py", 'func.count(case((_waiting, 1)))', "func.count()", "queue_is_counted"),
+    ("sqlite", "app/items/work.py", "row[\"quantity\"] >= arguments.minimum", "True", "through_all_items"),
+    ("sqlite", "app/items/work.py", "last=last, ", "last=0, ", "through_all_items"),
+]
+
+TASKS_CACHE_FAULTS = [
+    (
+        "sqlite",
+        "app/tasks/parts/cache.py",
+        "    runner.database.after_commit.append(after_commit)\n",
+        "",
+        "told_to_all",
+    ),
+    ("sqlite", "app/tasks/parts/cache.py", "except RedisError", "except KeyError", "told_to_all"),
 ]
 
 Fault = tuple[str, str, str, str, str]
@@ -1028,6 +1117,8 @@ def _faults() -> Iterator[Fault]:
     yield from REDIS_FAULTS
     yield from OUTBOUND_FAULTS
     yield from PROCESS_POOL_FAULTS
+    yield from TASKS_FAULTS
+    yield from TASKS_CACHE_FAULTS
 
 
 def _answers(fault: Fault) -> Answers:
@@ -1040,6 +1131,10 @@ def _answers(fault: Fault) -> Answers:
         answers["outbound"] = True
     if fault in PROCESS_POOL_FAULTS:
         answers["process_pool"] = True
+    if fault in TASKS_FAULTS or fault in TASKS_CACHE_FAULTS:
+        answers["tasks"] = "celery"
+    if fault in TASKS_CACHE_FAULTS:
+        answers["cache"] = "redis"
     return answers
 
 

@@ -1,1 +1,1 @@
-"""The service: its wiring is in `main.py`, one package a feature beside it."""
+"""The service: `main.py` puts it together, one package a feature beside it."""

@@ -55,12 +55,12 @@ class Fill:
     """The right to make an entry, which one process at a time has.
 
     Args:
-        generations: of the tags, from before the rows are read.
+        found: what there was once the right had been given: another may have just made the entry.
         token: its owner's, so that nobody else gives it back.
         mine: whether that is who has asked.
     """
 
-    generations: Generations
+    found: Found
     token: bytes = b""
     mine: bool = True
 
@@ -71,7 +71,7 @@ class Store(Protocol):
     async def get(self, key: bytes, tags: Sequence[str]) -> Found:
         """Return the entry of a key, if it is good."""
 
-    async def begin(self, key: bytes, tags: Sequence[str], found: Found) -> Fill:
+    async def begin(self, key: bytes, tags: Sequence[str]) -> Fill:
         """Ask for the right to fill a key that was not found; it may be another process's."""
 
     async def end(self, key: bytes, tags: Sequence[str], fill: Fill, entry: Entry | None) -> None:

@@ -155,27 +155,22 @@ class ResponseCache:
             The right; the entry, if another process has made it meanwhile; None, when it made
             none or took too long: then everybody asks alone.
         """
-        fill = await self.store.begin(miss.key, miss.tags, miss.found)
-        if fill.mine:
+        fill = await self.store.begin(miss.key, miss.tags)
+        if fill.mine and fill.found.entry is None:
             return fill
         holder, pause = fill.token, 0.01
         deadline = monotonic() + self.settings.fill_seconds
-        while monotonic() < deadline:
+        while not fill.mine and fill.found.entry is None:
+            if fill.token != holder or monotonic() > deadline:
+                return None
             await asyncio.sleep(pause * uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, 0.1)
-            found = await self.store.get(miss.key, miss.tags)
-            if found.entry is not None:
-                return found.entry
-            fill = await self.store.begin(miss.key, miss.tags, found)
-            if fill.mine:  # the other has ended, maybe after the last look
-                found = await self.store.get(miss.key, miss.tags)
-                if found.stale:  # it made one, but for a write
-                    return fill
-                await self.store.end(miss.key, miss.tags, fill, None)
-                return found.entry
-            if fill.token != holder:
-                return None
-        return None
+            fill = await self.store.begin(miss.key, miss.tags)
+        if fill.mine:
+            if fill.found.stale:  # the other has made one, but for a write
+                return fill
+            await self.store.end(miss.key, miss.tags, fill, None)
+        return fill.found.entry
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(as_get(scope), receive, without_body(scope, send))

@@ -62,11 +62,11 @@ class MemoryStore:
             return Found(None, (changed,))
         return Found(entry, (changed,))
 
-    async def begin(self, key: bytes, tags: Sequence[str], found: Found) -> Fill:
-        return Fill((self._now,))
+    async def begin(self, key: bytes, tags: Sequence[str]) -> Fill:
+        return Fill(Found(None, (self._now,)))
 
     async def end(self, key: bytes, tags: Sequence[str], fill: Fill, entry: Entry | None) -> None:
-        (made,) = fill.generations
+        (made,) = fill.found.generations
         if entry is not None and _size((made, entry)) <= self._entries.maxsize:
             self._entries[key] = (made, entry)
 

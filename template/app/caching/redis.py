@@ -86,11 +86,19 @@ class RedisStore:
             self._redis.close()
 
     async def get(self, key: bytes, tags: Sequence[str]) -> Found:
-        if (self._owed or self._unsure or self._settling) and not await self._settled():
+        if not await self._may_read():
             return Found(None, ())
-        names = [self._tags + tag for tag in tags]
+        return await self._found(self._look_up(key, tags))
+
+    async def _may_read(self) -> bool:
+        return not (self._owed or self._unsure or self._settling) or await self._settled()
+
+    def _look_up(self, key: bytes, tags: Sequence[str]) -> asyncio.Future[Any]:
+        return self._redis.call("MGET", self._name(key), *(self._tags + tag for tag in tags))
+
+    async def _found(self, answer: asyncio.Future[Any]) -> Found:
         try:
-            kept, *generations = await self._redis.call("MGET", self._name(key), *names)
+            kept, *generations = await answer
         except UnreachableError:
             return Found(None, ())
         if kept is None:
@@ -103,33 +111,37 @@ class RedisStore:
             return Found(None, tuple(generations), stale=True)
         return Found(entry, tuple(generations))
 
-    async def begin(self, key: bytes, tags: Sequence[str], found: Found) -> Fill:
+    async def begin(self, key: bytes, tags: Sequence[str]) -> Fill:
         token = token_hex(8).encode()
-        # A tag that nobody has heard of gets its generation with the entry.
-        fill = Fill(tuple(generation or token for generation in found.generations), token)
+        if not await self._may_read():
+            return Fill(Found(None, ()), token)
         milliseconds = round(self._settings.fill_seconds * 1000)
         lock = self._name(key) + b":lock"
         call = self._redis.call("SET", lock, token, "NX", "GET", "PX", milliseconds)
+        looked_up = self._look_up(key, tags)  # sent with the first, and answered after it
         try:
             holder = await asyncio.shield(call)
         except UnreachableError:
-            return fill  # it may have been done all the same
+            holder = None  # it may have been done all the same
         except asyncio.CancelledError:
             call.add_done_callback(lambda _: self._start(self._give_back({(lock, token)})))
             raise
-        return fill if holder is None else Fill((), holder, mine=False)
+        found = await self._found(looked_up)
+        return Fill(found, token) if holder is None else Fill(found, holder, mine=False)
 
     async def end(self, key: bytes, tags: Sequence[str], fill: Fill, entry: Entry | None) -> None:
         name, lock = self._name(key), self._name(key) + b":lock"
         calls: list[asyncio.Future[Any]] = []
         # Without generations the tags could not be asked for, and nobody could use the entry.
-        if entry is not None and fill.generations:
-            for tag, generation in zip(tags, fill.generations, strict=True):
+        if entry is not None and fill.found.generations:
+            # A tag that nobody has heard of gets its generation with the entry.
+            generations = [generation or fill.token for generation in fill.found.generations]
+            for tag, generation in zip(tags, generations, strict=True):
                 if generation == fill.token:
                     words = ("SET", self._tags + tag, generation, "NX", "EX", TAG_SECONDS)
                     calls.append(self._redis.call(*words))
-            milliseconds = round(entry.seconds * 1000)
-            calls.append(self._redis.call("SET", name, _encode(entry, fill), "PX", milliseconds))
+            kept, milliseconds = _encode(entry, generations), round(entry.seconds * 1000)
+            calls.append(self._redis.call("SET", name, kept, "PX", milliseconds))
         calls.append(self._redis.call("EVAL", GIVE_BACK, 1, lock, fill.token))
         *_, given = await asyncio.gather(*calls, return_exceptions=True)
         if isinstance(given, UnreachableError):
@@ -201,11 +213,14 @@ def new_cache() -> Cache:
     return Cache(RedisStore(settings), settings, *features())
 
 
-def _encode(entry: Entry, fill: Fill) -> bytes:
+def _encode(entry: Entry, generations: Iterable[bytes]) -> bytes:
     headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in entry.headers]
-    generations = [str(generation, "ascii") for generation in fill.generations]
     head = [entry.status, headers, entry.etag.decode("latin-1"), entry.made, entry.seconds]
-    return to_json([*head, generations]) + b"\n" + entry.body
+    return (
+        to_json([*head, [str(generation, "ascii") for generation in generations]])
+        + b"\n"
+        + entry.body
+    )
 
 
 def _decode(kept: bytes) -> tuple[Entry, list[bytes]]:

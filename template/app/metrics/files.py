@@ -11,18 +11,24 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def share_between_workers() -> None:
-    """Choose the folder, unless `PROMETHEUS_MULTIPROC_DIR` names one or this is the only worker.
+    """Choose the folder, unless this is the only worker.
 
-    All workers of a service have the same parent, so it is named after that.
+    All workers of a service have the same parent, so it is that process'.
     """
     alone = int(os.environ.get("WEB_CONCURRENCY") or 1) == 1 and parent_process() is None
-    if VARIABLE in os.environ or alone:
+    if not alone:
+        share_below(os.getppid())
+
+
+def share_below(parent: int) -> None:
+    """Choose the folder for a process and those that it starts, unless `PROMETHEUS_MULTIPROC_DIR` names one."""
+    if VARIABLE in os.environ:
         return
     memory = Path("/dev/shm")  # noqa: S108  (a folder of our own in it)
     base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
     # Containers may share the memory, and have the same ids in it.
     prefix = f"metrics-{os.getuid()}-{_process_ids()}-"
-    folder = base / f"{prefix}{os.getppid()}-{_started(os.getppid())}"
+    folder = base / f"{prefix}{parent}-{_started(parent)}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
         raise PermissionError(f"{folder} is somebody else's")

@@ -14,9 +14,7 @@ def entry(size: int) -> Entry:
 
 
 async def keep(store: MemoryStore, key: bytes, tags: list[str], size: int = 100) -> None:
-    found = await store.get(key, tags)
-    fill = await store.begin(key, tags, found)
-    assert fill
+    fill = await store.begin(key, tags)
     await store.end(key, tags, fill, entry(size))
 
 

@@ -56,7 +56,7 @@ def entry(body: bytes = b"tea", seconds: float = 60) -> Entry:
 
 async def begin(store: RedisStore, key: bytes = b"key") -> Fill | None:
     """Return the right to fill, None when another has it."""
-    fill = await store.begin(key, TAGS, await store.get(key, TAGS))
+    fill = await store.begin(key, TAGS)
     return fill if fill.mine else None
 
 
@@ -119,12 +119,12 @@ async def test_who_has_waited_for_another_worker_looks_again(
     rights: list[Fill] = []
     ask = store.begin
 
-    async def just_after_the_other(key: bytes, tags: list[str], found: Found) -> Fill:
+    async def just_after_the_other(key: bytes, tags: list[str]) -> Fill:
         if not rights:
-            rights.append(await other.begin(key, tags, found))
-            return await ask(key, tags, found)
+            rights.append(await other.begin(key, tags))
+            return await ask(key, tags)
         await other.end(key, tags, rights[0], entry())
-        rights.append(await ask(key, tags, found))
+        rights.append(await ask(key, tags))
         return rights[1]
 
     monkeypatch.setattr(store, "begin", just_after_the_other)
@@ -135,6 +135,44 @@ async def test_who_has_waited_for_another_worker_looks_again(
     assert not service.runs["thing"]
     assert [right.mine for right in rights] == [True, True]
     assert await begin(other)  # it was given back
+
+
+async def test_what_another_worker_made_between_look_up_and_right_is_taken(
+    stores: list[RedisStore], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = stores
+    look_up = store.get
+
+    async def then_the_other_makes_it(key: bytes, tags: list[str]) -> Found:
+        found = await look_up(key, tags)
+        await other.end(key, tags, await other.begin(key, tags), entry())
+        return found
+
+    monkeypatch.setattr(store, "get", then_the_other_makes_it)
+    service.store = store
+    answer = await service.serve(thing=MINUTE).get("/thing")
+
+    assert answer.content == b"tea"
+    assert not service.runs["thing"]
+    assert await begin(other)  # the right was given back
+
+
+async def test_what_is_made_next_to_another_is_kept_too(stores: list[RedisStore]) -> None:
+    """Two make entries with tags that nobody had heard of: both have what the first gave them."""
+    store, other = stores
+    first = await begin(store)
+    assert first
+    assert await begin(other) is None
+    await store.end(b"key", TAGS, first, entry())
+    await store.invalidate(["tea"])
+
+    second = await begin(other)
+    assert second
+    await other.end(b"key", TAGS, second, entry(b"new"))
+
+    found = await store.get(b"key", TAGS)
+    assert found.entry
+    assert found.entry.body == b"new"
 
 
 async def test_a_right_that_is_too_old_is_lost_and_gives_nothing_back(
@@ -152,8 +190,7 @@ async def test_a_right_that_is_too_old_is_lost_and_gives_nothing_back(
 
 
 async def test_who_leaves_while_asking_gives_the_right_back(stores: list[RedisStore]) -> None:
-    found = await stores[0].get(b"key", TAGS)
-    asking = asyncio.create_task(stores[0].begin(b"key", TAGS, found))
+    asking = asyncio.create_task(stores[0].begin(b"key", TAGS))
     await asyncio.sleep(0)
     asking.cancel()
     with suppress(asyncio.CancelledError):
@@ -245,9 +282,8 @@ async def test_without_redis_all_is_a_miss_and_quickly(errors: Counter[str]) -> 
 
     started = monotonic()
     for _ in range(100):
-        found = await store.get(b"key", TAGS)
-        right = await store.begin(b"key", TAGS, found)
-        assert found.entry is None
+        right = await store.begin(b"key", TAGS)
+        assert (await store.get(b"key", TAGS)).entry is None
         assert right
         await store.end(b"key", TAGS, right, entry())
         await store.invalidate(["tea"])
@@ -326,13 +362,13 @@ async def test_a_right_that_redis_gave_unheard_is_given_back(
     monkeypatch.setattr(connection, "PAUSE", 0.05)
     store, other = stores
     for lost in ("begin", "end"):
-        found = await store.get(b"key", TAGS)
+        await store.get(b"key", TAGS)
         if lost == "end":
-            right = await store.begin(b"key", TAGS, found)
+            right = await store.begin(b"key", TAGS)
         # It does what it is told, and nobody hears of that.
         with without_redis(store):
             if lost == "begin":
-                right = await store.begin(b"key", TAGS, found)
+                right = await store.begin(b"key", TAGS)
                 lock = store._name(b"key") + b":lock"
                 await other._redis.call("SET", lock, right.token)
             await store.end(b"key", TAGS, right, None)
