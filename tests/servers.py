@@ -269,9 +269,7 @@ def redis(**settings: object) -> Iterator[Server]:
         words = [str(find("redis-server"))]
         for name, value in settings.items():
             words += [f"--{name}", str(value)]
-        ping = _succeeds(
-            str(find("redis-cli")), "-e", "-h", "127.0.0.1", "-p", str(port), "ping"
-        )
+        ping = _succeeds(str(find("redis-cli")), "-e", "-h", "127.0.0.1", "-p", str(port), "ping")
         server = Server("redis", words, ping, port, folder, options, signal.SIGTERM)
         server.start()
         try:
@@ -298,9 +296,7 @@ def _epmd(folder: Path, options: dict[str, Any]) -> Iterator[int]:
     """Run Erlang's name server: a node would start one for the whole machine, and leave it there."""
     port = free_port()
     words = [str(find("epmd")), "-address", "127.0.0.1", "-port", str(port)]
-    server = Server(
-        "epmd", words, lambda: _speaks(port), port, folder, options, signal.SIGTERM
-    )
+    server = Server("epmd", words, lambda: _speaks(port), port, folder, options, signal.SIGTERM)
     server.start()
     try:
         yield port
