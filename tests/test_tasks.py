@@ -528,11 +528,11 @@ def test_a_job_that_hangs_is_killed_and_tried_again_and_fails(
     running: Callable[[str], Running], kind: str
 ) -> None:
     here = running(kind)
-    worker = here.stand.worker()
+    worker = here.stand.worker(TASKS_SOFT_LIMIT=1, TASKS_HARD_LIMIT=1.5)
 
     job = here.wait_for(here.post("hang", key=next(keys)), "failed")
 
-    assert job["attempts"] == 2
+    assert job["error"] == "The process that ran it has died each time."
     assert worker.log.count("Hard time limit") == 2
     # Its processes were replaced: the next job is done.
     here.wait_for(here.post("count", key=next(keys)), "done")
@@ -555,6 +555,6 @@ def test_a_worker_tells_of_all_its_processes(running: Callable[[str], Running], 
         here.wait_for(job, "done")
     pids = {pid for gate in gates for pid in gate.pids()}
     assert len(pids) == 2
-    counted = [worker.metric("jobs_total") for _ in range(10)]
+    counted = [worker.metric("job_attempt_seconds_count", outcome="done") for _ in range(10)]
     worker.stop()
     assert counted == [22] * 10
