@@ -1,7 +1,6 @@
 """How Celery is set up, and the broker of TEST_BROKER_URL, where there is one."""
 
 import os
-from secrets import token_hex
 
 import pytest
 from pydantic import ValidationError

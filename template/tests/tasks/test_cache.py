@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from redis import Redis
+from sqlalchemy import delete
 
 from app.caching.cache import features
 from app.database import DatabaseSettings
@@ -29,7 +30,7 @@ class Feature:
 def sync(settings: DatabaseSettings, _all_tables: None) -> Iterator[SyncDatabase]:
     database = SyncDatabase(settings, connections=2, statement_timeout=30)
     with database.transaction() as connection:
-        connection.execute(Job.__table__.delete())
+        connection.execute(delete(Job))
     yield database
     database.close()
 
