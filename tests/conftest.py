@@ -26,7 +26,15 @@ from tests.servers import (
     redis,
     url_of,
 )
-from tests.support import BROKERS, CACHES, DATABASES, SERVERS, Environment, Project, clean_environment
+from tests.support import (
+    BROKERS,
+    CACHES,
+    DATABASES,
+    SERVERS,
+    Environment,
+    Project,
+    clean_environment,
+)
 
 ROOT = Path(__file__).parent.parent
 

@@ -20,7 +20,10 @@ WORDS: dict[tuple[str, Answer | tuple[Answer, ...]], str] = {
     ("cache", ("memory", "redis")): r"caching|async.lru|cache_(requests|errors)|(?-i:\bCACHE_)",
     ("cache", "memory"): r"cachetools|CACHE_MAX_BYTES|MemoryCache",
     ("cache", "redis"): r"REDIS_URL|RedisStore|redis:8|CACHE_TIMEOUT",
-    ("tasks", "celery"): r"celery|kombu|\bjobs\b(?!:)|jobs_|TASKS_|BROKER_URL|psycopg|pymysql|outbox",
+    (
+        "tasks",
+        "celery",
+    ): r"celery|kombu|\bjobs\b(?!:)|jobs_|TASKS_|BROKER_URL|psycopg|pymysql|outbox",
     ("broker", "redis"): r"broker_redis|noeviction",
     ("broker", "rabbitmq"): r"rabbit|amqp|quorum",
     ("outbound", True): r"outbound|upstream|stamina|supplier|Offer",

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Any
 
 from celery import Celery
+from kombu.entity import Exchange
 from kombu.entity import Queue as BrokerQueue
 
 from app.jobs.kinds import QUEUES, Queue
@@ -25,7 +26,11 @@ def new_celery(settings: TaskSettings) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
-        task_queues=[BrokerQueue(name, queue_arguments=broker.QUEUE_ARGUMENTS) for name in QUEUES],
+        # Each with a key of its own: by themselves all queues would share the default one's.
+        task_queues=[
+            BrokerQueue(name, Exchange("jobs"), name, queue_arguments=broker.QUEUE_ARGUMENTS)
+            for name in QUEUES
+        ],
         task_default_queue=QUEUES[0],
         task_create_missing_queues=False,
         # Acknowledged when it has run: a worker that dies leaves its message to another one.

@@ -1,6 +1,7 @@
 """What a job changes makes answers stale."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 from redis import Redis
@@ -20,7 +21,7 @@ from tests.jobs.kinds import Words, kind_of
 class Feature:
     """One of whose answers a job is a part."""
 
-    POLICIES: dict[str, object] = {}
+    POLICIES: ClassVar[dict[str, object]] = {}
 
     def stale_tags(self, changed: object) -> list[str]:
         return [f"job:{changed.kind}"] if isinstance(changed, Job) else []
