@@ -43,7 +43,7 @@ def replay(
     default = questionnaire.complete({key: answers[key] for key in ("name", "preset")})
     default["name"] = folder.name
     for key, answer in answers.items():
-        if answer != default[key]:
+        if answer != default.get(key):  # a question may follow from another answer
             words += ["-d", f"{key}={text_of(answer)}"]
     return shlex.join([*words, *flags])
 

@@ -24,7 +24,9 @@ class SyncDatabase:
         self, settings: DatabaseSettings, *, connections: int, statement_timeout: float
     ) -> None:
         # The module of the database that this service was made for.
-        driver: Any = import_module(f"app.database.sync_{make_url(settings.url).get_backend_name()}")
+        driver: Any = import_module(
+            f"app.database.sync_{make_url(settings.url).get_backend_name()}"
+        )
         self.engine = driver.create_sync_engine(settings, connections, statement_timeout)
         self.sessions: sessionmaker[Session] = sessionmaker(self.engine, expire_on_commit=False)
         # Called with a session after its commit.

@@ -4,7 +4,8 @@ from importlib import import_module
 from typing import Any
 
 from celery import Celery
-from kombu import Queue as BrokerQueue
+from kombu.entity import Exchange
+from kombu.entity import Queue as BrokerQueue
 
 from app.jobs.kinds import QUEUES, Queue
 from app.jobs.settings import TaskSettings, broker_module
@@ -25,8 +26,10 @@ def new_celery(settings: TaskSettings) -> Celery:
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
+        # Each with a key of its own: by themselves all queues would share the default one's.
         task_queues=[
-            BrokerQueue(name, queue_arguments=broker.QUEUE_ARGUMENTS) for name in QUEUES
+            BrokerQueue(name, Exchange("jobs"), name, queue_arguments=broker.QUEUE_ARGUMENTS)
+            for name in QUEUES
         ],
         task_default_queue=QUEUES[0],
         task_create_missing_queues=False,

@@ -1,5 +1,6 @@
 """The worker and its clock: `celery -A app.tasks.celery worker`, `celery -A app.tasks.celery beat`."""
 
+import logging
 from functools import cache
 from typing import Any
 
@@ -57,6 +58,8 @@ app.task(clean_up, name=CLEAN_UP)
 def log_as_the_service_does(**_: Any) -> None:
     """Send all logs to standard error, in the service's format: Celery then leaves them alone."""
     configure_logging(Settings())
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # the runner has a line for each job
 
 
 def begin(**_: Any) -> None:

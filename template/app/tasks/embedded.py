@@ -65,8 +65,7 @@ class Embedded:
                 " service run them itself, or ENVIRONMENT=development."
             )
         url = database.writes.engine.url.render_as_string(hide_password=False)
-        settings = DatabaseSettings(url=url)
-        thread = Thread(target=self._run, args=(settings,), name="jobs", daemon=True)
+        thread = Thread(target=self._run, args=(url,), name="jobs", daemon=True)
         thread.start()
         try:
             async with nudging(database, self):
@@ -81,8 +80,8 @@ class Embedded:
             self._line.put(None)
         thread.join(FINISH)
 
-    def _run(self, settings: DatabaseSettings) -> None:
-        runner = new_runner(self._settings, settings)
+    def _run(self, url: str) -> None:
+        runner = new_runner(self._settings, DatabaseSettings(url=url))
         next_sweep = monotonic() + self._settings.sweep_every
         next_clean_up = monotonic() + CLEAN_UP_EVERY
         try:

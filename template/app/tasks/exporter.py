@@ -90,7 +90,7 @@ def serve(port: int, database: SyncDatabase) -> ThreadingHTTPServer:
     expected = token and f"Bearer {token.get_secret_value()}".encode()
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             given = self.headers.get("authorization", "").encode()
             if self.path != "/metrics" or (expected and not compare_digest(given, expected)):
                 self.send_error(404)

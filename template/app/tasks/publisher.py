@@ -61,8 +61,8 @@ class Publisher:
     @asynccontextmanager
     async def opened(self, database: Database) -> AsyncIterator[None]:
         """Run the thread as long as the service; what it still has then is handed over first."""
-        settings = settings_of(database)
-        thread = Thread(target=self._run, args=(settings,), name="publisher", daemon=True)
+        url = database.writes.engine.url.render_as_string(hide_password=False)
+        thread = Thread(target=self._run, args=(url,), name="publisher", daemon=True)
         thread.start()
         try:
             async with nudging(database, self):
@@ -76,8 +76,8 @@ class Publisher:
             self._line.put_nowait(None)
         thread.join(2 * self._settings.publish_timeout + 1)
 
-    def _run(self, settings: DatabaseSettings) -> None:
-        timeout = self._settings.statement_timeout
+    def _run(self, url: str) -> None:
+        settings, timeout = DatabaseSettings(url=url), self._settings.statement_timeout
         database = SyncDatabase(settings, connections=1, statement_timeout=timeout)
         try:
             while batch := self._next():
@@ -116,8 +116,3 @@ class Publisher:
             tell_published(database, sent)
         except SQLAlchemyError:  # the sweep publishes them once more
             logger.warning("jobs were published, and it cannot be noted", exc_info=True)
-
-
-def settings_of(database: Database) -> DatabaseSettings:
-    """Return the settings with which the service has opened its database."""
-    return DatabaseSettings(url=database.writes.engine.url.render_as_string(hide_password=False))

@@ -1,11 +1,10 @@
 """The report over all items."""
 
-import asyncio
-
 import pytest
 from httpx2 import AsyncClient
 
 from app.items import work
+from tests.jobs.asked import finished
 
 
 async def test_the_report_goes_through_all_items(
@@ -18,11 +17,9 @@ async def test_the_report_goes_through_all_items(
         await client.post("/items", json=new | ({"owner_id": owner["id"]} if quantity == 8 else {}))
 
     asked = await client.post("/jobs", json={"kind": "item-report", "arguments": {"minimum": 5}})
-    async with asyncio.timeout(20):
-        while (job := (await client.get(asked.headers["location"])).json())["state"] != "done":
-            await asyncio.sleep(0.02)
+    job = await finished(client, asked.headers["location"])
 
-    assert job["result"] == {"items": 4, "quantity": 26, "without_owner": 3}
+    assert job.result == {"items": 4, "quantity": 26, "without_owner": 3}
 
 
 async def test_its_arguments_are_checked(client: AsyncClient) -> None:

@@ -1,11 +1,12 @@
 """Who has a job."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from app.database.sync import SyncDatabase
 from app.jobs import claims
@@ -67,12 +68,13 @@ def test_a_lease_can_be_renewed_and_lost(sync: SyncDatabase, make_job: MakeJob, 
         connection.execute(update(Job).values(lease_until=now() - LATER))
     assert claim(sync, job_id)
 
-    for write in (
+    writes: list[Callable[[Connection], None]] = [
         lambda connection: claims.renew(connection, first, 30),
         lambda connection: claims.tell_progress(connection, first, 0.5),
         lambda connection: claims.finish(connection, first, None),
         lambda connection: claims.fail(connection, first, "error", None),
-    ):
+    ]
+    for write in writes:
         with pytest.raises(LostError), sync.transaction() as connection:
             write(connection)
     assert row(job_id)["state"] == "running"

@@ -11,8 +11,8 @@ from httpx2 import AsyncClient
 from app.database import WriteSession
 from app.jobs.kinds import Queue, all_kinds
 from app.jobs.outbox import enqueue
-from app.jobs.schemas import JobRead
 from app.tasks.embedded import Embedded
+from tests.jobs.asked import finished
 from tests.jobs.kinds import Words
 
 Add = Callable[..., None]
@@ -24,16 +24,6 @@ def nudged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Queue]]:
     told: list[tuple[int, Queue]] = []
     monkeypatch.setattr(Embedded, "nudge", lambda _, *nudge: told.append(nudge))
     return told
-
-
-async def finished(client: AsyncClient, where: str) -> JobRead:
-    """Ask for a job until it has come to its end."""
-    async with asyncio.timeout(20):
-        while True:
-            job = JobRead.model_validate((await client.get(where)).json())
-            if job.state in ("done", "failed"):
-                return job
-            await asyncio.sleep(0.02)
 
 
 async def test_a_job_runs_to_its_end(add_kind: Add, client: AsyncClient) -> None:

@@ -46,7 +46,8 @@ def test_it_is_done_and_has_its_result(
 
     job = row(job_id)
     assert (job["state"], job["progress"], job["result"]) == ("done", 1.0, {"word": "milk"})
-    assert job["finished_at"] and job["lease_until"] is None
+    assert job["finished_at"]
+    assert job["lease_until"] is None
     assert runner.run(job_id) is None  # a message that comes twice
     ((kind, outcome, waited),) = [(one.kind, one.outcome, one.waited) for one in attempts]
     assert (kind, outcome) == ("test", "done")
@@ -198,9 +199,7 @@ def test_one_that_takes_too_long_is_tried_again(
     assert row(job_id)["error"] == "It took too long."
 
 
-def test_an_error_tells_no_values(
-    make_job: MakeJob, make_runner: MakeRunner, row: Row
-) -> None:
+def test_an_error_tells_no_values(make_job: MakeJob, make_runner: MakeRunner, row: Row) -> None:
     def fail(*_: object) -> None:
         raise ValueError("secret")
 

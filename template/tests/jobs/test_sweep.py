@@ -14,6 +14,7 @@ from app.jobs.sweep import BATCH, clean_up, sweep
 from tests.jobs.conftest import MakeJob, Row
 
 MINUTE = timedelta(minutes=1)
+DEAD, ALIVE = {"token": "dead"}, {"token": "alive"}
 
 
 @pytest.fixture
@@ -45,11 +46,11 @@ def test_what_was_never_handed_over_is_published_and_not_what_waits(
 ) -> None:
     old = now() - 10 * MINUTE
     never = make_job(run_at=old)
-    lost_its_worker = make_job(state="running", lease_until=now() - MINUTE, token="dead")
+    lost_its_worker = make_job(state="running", lease_until=now() - MINUTE, **DEAD)
     make_job()  # whoever made it hands it over
     make_job(run_at=now() + MINUTE)
     make_job(run_at=old, published_at=now() - 5 * MINUTE)
-    make_job(state="running", lease_until=now() + MINUTE, token="alive")
+    make_job(state="running", lease_until=now() + MINUTE, **ALIVE)
     make_job(state="done", run_at=old)
     lost = make_job(run_at=old, published_at=now() - 60 * MINUTE)
     broker = Broker()

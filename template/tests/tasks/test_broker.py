@@ -1,7 +1,6 @@
 """How Celery is set up, and the broker of TEST_BROKER_URL, where there is one."""
 
 import os
-from secrets import token_hex
 
 import pytest
 from pydantic import ValidationError
@@ -28,7 +27,12 @@ def test_nothing_is_kept_at_the_broker(scheme: str) -> None:
 
     assert conf.result_backend is None
     assert conf.accept_content == ["json"]
-    assert [queue.name for queue in conf.task_queues] == list(QUEUES)
+
+
+def test_a_message_goes_to_one_queue(scheme: str) -> None:
+    queues = new_celery(TaskSettings(broker_url=f"{scheme}://")).conf.task_queues
+
+    assert [(queue.name, queue.routing_key) for queue in queues] == [(it, it) for it in QUEUES]
 
 
 @pytest.mark.parametrize("url", ["memory://", "sqs://", "celery://", "settings://x", "nonsense"])
@@ -53,6 +57,7 @@ if url := os.environ.get("TEST_BROKER_URL"):
             queue.declare()
             queue.purge()
             assert sender.is_empty("long")
+            celery.amqp.queues["quick"].bind(connection.channel()).declare()
 
             sender.send(7, "long")
 

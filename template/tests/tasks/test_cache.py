@@ -1,9 +1,11 @@
 """What a job changes makes answers stale."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import pytest
 from redis import Redis
+from sqlalchemy import delete
 
 from app.caching.cache import features
 from app.database import DatabaseSettings
@@ -19,7 +21,7 @@ from tests.jobs.kinds import Words, kind_of
 class Feature:
     """One of whose answers a job is a part."""
 
-    POLICIES: dict[str, object] = {}
+    POLICIES: ClassVar[dict[str, object]] = {}
 
     def stale_tags(self, changed: object) -> list[str]:
         return [f"job:{changed.kind}"] if isinstance(changed, Job) else []
@@ -29,7 +31,7 @@ class Feature:
 def sync(settings: DatabaseSettings, _all_tables: None) -> Iterator[SyncDatabase]:
     database = SyncDatabase(settings, connections=2, statement_timeout=30)
     with database.transaction() as connection:
-        connection.execute(Job.__table__.delete())
+        connection.execute(delete(Job))
     yield database
     database.close()
 

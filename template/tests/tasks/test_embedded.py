@@ -1,9 +1,10 @@
 """The service as its own worker."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
-from httpx2 import AsyncClient
+from sqlalchemy.exc import OperationalError
 
 from app.database import Database
 from app.jobs.outbox import enqueue
@@ -11,6 +12,8 @@ from app.jobs.settings import TaskSettings
 from app.tasks import embedded
 from app.tasks.embedded import Embedded, NoBrokerError
 from tests.jobs.kinds import Words, kind_of
+
+FINDS_AT_ONCE = TaskSettings(embedded=True, sweep_every=0.05)
 
 
 async def test_production_without_a_broker_has_to_say_so(
@@ -21,8 +24,8 @@ async def test_production_without_a_broker_has_to_say_so(
         async with Embedded(TaskSettings()).opened(database):
             pass
 
-    for said in ({"embedded": True}, {"environment": "development"}):
-        async with Embedded(TaskSettings(**said)).opened(database):  # type: ignore[arg-type]
+    for said in (TaskSettings(embedded=True), TaskSettings(environment="development")):
+        async with Embedded(said).opened(database):
             pass
 
 
@@ -31,24 +34,33 @@ async def test_what_nobody_was_told_of_is_found(
 ) -> None:
     done = asyncio.Event()
     loop = asyncio.get_running_loop()
-    kinds = kind_of(lambda *_: loop.call_soon_threadsafe(done.set))
+
+    def tell(*_: object) -> None:
+        loop.call_soon_threadsafe(done.set)
+
+    kinds = kind_of(tell)
     monkeypatch.setattr("app.jobs.runner.all_kinds", lambda: kinds)
-    monkeypatch.setattr("app.jobs.sweep.GRACE", embedded_grace())
+    monkeypatch.setattr("app.jobs.sweep.GRACE", timedelta())
     async with database.writes.session() as session:
         await enqueue(session, kinds["test"], Words())
 
-    async with Embedded(TaskSettings(sweep_every=0.05)).opened(database), asyncio.timeout(20):
+    async with Embedded(FINDS_AT_ONCE).opened(database), asyncio.timeout(20):
         await done.wait()
 
 
-def embedded_grace() -> object:
-    from datetime import timedelta  # noqa: PLC0415
-
-    return timedelta()
-
-
 async def test_a_database_that_does_not_answer_ends_nothing(
-    client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert embedded
-    assert (await client.get("/health/live")).status_code == 200
+    failed, done = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def sweep(*_: object) -> None:
+        if failed.is_set():
+            loop.call_soon_threadsafe(done.set)
+            return
+        loop.call_soon_threadsafe(failed.set)
+        raise OperationalError("SELECT 1", {}, OSError())
+
+    monkeypatch.setattr(embedded, "sweep", sweep)
+    async with Embedded(FINDS_AT_ONCE).opened(database), asyncio.timeout(20):
+        await done.wait()

@@ -6,6 +6,7 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from sqlalchemy import delete
 
 from app.database import DatabaseSettings
 from app.database.sync import SyncDatabase
@@ -21,7 +22,7 @@ from tests.jobs.kinds import echo, kind_of
 def sync(settings: DatabaseSettings, _all_tables: None) -> Iterator[SyncDatabase]:
     database = SyncDatabase(settings, connections=2, statement_timeout=30)
     with database.transaction() as connection:
-        connection.execute(Job.__table__.delete())
+        connection.execute(delete(Job))
     yield database
     database.close()
 
@@ -37,20 +38,21 @@ def port(sync: SyncDatabase) -> Iterator[int]:
 def scrape(port: int, path: str = "/metrics") -> list[str]:
     open_ = build_opener(ProxyHandler({})).open
     with open_(f"http://127.0.0.1:{port}{path}") as answer:
-        return answer.read().decode().splitlines()
+        text: str = answer.read().decode()
+        return text.splitlines()
 
 
 def test_jobs_are_counted_by_kind_and_outcome(sync: SyncDatabase, port: int) -> None:
     with sync.sessions.begin() as session:
-        session.add(Job(id=1, kind="test", arguments={}))
-    runner = Runner(sync, TaskSettings(), kind_of(echo))
+        session.add(Job(id=1, kind="counted", arguments={}))
+    runner = Runner(sync, TaskSettings(), kind_of(echo, name="counted"))
     attach(runner)
 
     runner.run(1)
 
     told = scrape(port)
-    assert 'job_attempt_seconds_count{kind="test",outcome="done"} 1.0' in told
-    assert 'job_wait_seconds_count{kind="test"} 1.0' in told
+    assert 'job_attempt_seconds_count{kind="counted",outcome="done"} 1.0' in told
+    assert 'job_wait_seconds_count{kind="counted"} 1.0' in told
 
 
 def test_the_queue_is_counted_when_it_is_asked(sync: SyncDatabase, port: int) -> None:
