@@ -42,6 +42,7 @@ def new_celery(settings: TaskSettings) -> Celery:
         # What still runs then is handed back: its lease ends, and the sweep publishes it again.
         worker_soft_shutdown_timeout=settings.hard_limit,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,  # it waits for as long as it takes
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
@@ -72,6 +73,8 @@ class Sender:
         self._options: dict[str, Any] = broker.impatient(settings.publish_timeout)
         self._connection: Any = None
         self._producer: Any = None
+        # Imports what publishing needs, which takes half a second: not with the first job.
+        _ = celery.amqp, celery.connection_for_write().transport
 
     def send(self, job_id: int, queue: Queue) -> None:
         """Publish a job, with one try.
