@@ -2,9 +2,27 @@
 
 from typing import Any
 
+from kombu.transport import redis
+
 from app.jobs.settings import TaskSettings
 
 QUEUE_ARGUMENTS: dict[str, Any] = {}
+
+
+class _QoS(redis.QoS):  # type: ignore[misc]
+    def restore_unacked(self, client: Any = None) -> None:
+        """Hand back what is not acknowledged, unless the connection was lost.
+
+        Then kombu would end the worker over an AttributeError; Redis still has the messages, and
+        their jobs go on.
+        """
+        if self.channel.connection.client is None:
+            self._delivered.clear()
+        else:
+            super().restore_unacked(client)
+
+
+redis.Channel.QoS = _QoS
 
 
 def options(settings: TaskSettings) -> dict[str, Any]:
