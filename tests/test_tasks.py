@@ -227,6 +227,7 @@ class Chaos:
         """Kill one of a worker's processes, its parent, or all at once; a new one is started."""
         for number in range(1, KILLS + 1):
             await self.progress.reach(number * JOBS // (KILLS + 1))
+            await reached(lambda: all(worker.is_ready for worker in self.workers))
             index = self.random.randrange(len(self.workers))
             worker = self.workers[index]
             how = ("child", "parent", "all")[number % 3]

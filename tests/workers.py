@@ -48,6 +48,11 @@ class Celery:
         """What it has printed."""
         return self.file.read_text()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether it has begun to consume."""
+        return "@localhost ready." in self.log
+
     def lines(self) -> Iterator[dict[str, Any]]:
         """Give its log's records."""
         for line in self.log.splitlines():
@@ -146,9 +151,11 @@ class Stand:
     def worker(self, *, ready: bool = True, **settings: object) -> Celery:
         """Start a worker with two processes, and wait until it consumes."""
         name = f"worker-{next(names)}@localhost"
-        celery = self.start("worker", "-Q", "quick,long", "-c", "2", "-n", name, **settings)
+        options = ["-Q", "quick,long,sweeps", "--concurrency", "2", "-n", name]
+        options += ["--without-gossip", "--without-mingle"]
+        celery = self.start("worker", *options, **settings)
         if ready:
-            wait_until(lambda: f"{name} ready" in celery.log, lambda: celery.log[-3000:])
+            wait_until(lambda: celery.is_ready, lambda: celery.log[-3000:])
         return celery
 
     def beat(self, **settings: object) -> Celery:

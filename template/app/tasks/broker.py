@@ -12,6 +12,7 @@ from app.jobs.settings import TaskSettings, broker_module
 
 RUN, SWEEP, CLEAN_UP = "jobs.run", "jobs.sweep", "jobs.clean_up"  # the tasks' names
 CLEAN_UP_EVERY = 3600.0  # seconds
+SWEEPS = "sweeps"  # their queue: behind jobs, each would come too late to be of use
 
 
 def new_celery(settings: TaskSettings) -> Celery:
@@ -29,7 +30,7 @@ def new_celery(settings: TaskSettings) -> Celery:
         # Each with a key of its own: by themselves all queues would share the default one's.
         task_queues=[
             BrokerQueue(name, Exchange("jobs"), name, queue_arguments=broker.QUEUE_ARGUMENTS)
-            for name in QUEUES
+            for name in (*QUEUES, SWEEPS)
         ],
         task_default_queue=QUEUES[0],
         task_create_missing_queues=False,
@@ -41,6 +42,7 @@ def new_celery(settings: TaskSettings) -> Celery:
         task_time_limit=settings.hard_limit,
         # What still runs then is handed back: its lease ends, and the sweep publishes it again.
         worker_soft_shutdown_timeout=settings.hard_limit,
+        worker_consumer="app.tasks.consumer:Consumer",
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # it waits for as long as it takes
         worker_hijack_root_logger=False,
@@ -50,7 +52,7 @@ def new_celery(settings: TaskSettings) -> Celery:
         # In memory: both may as well begin anew when it is started again.
         beat_scheduler="celery.beat:Scheduler",
         beat_schedule={
-            task: {"task": task, "schedule": every, "options": {"expires": every}}
+            task: {"task": task, "schedule": every, "options": {"queue": SWEEPS, "expires": every}}
             for task, every in ((SWEEP, settings.sweep_every), (CLEAN_UP, CLEAN_UP_EVERY))
         },
         **broker.options(settings),

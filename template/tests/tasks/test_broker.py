@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from app.jobs.kinds import QUEUES
 from app.jobs.settings import TaskSettings
-from app.tasks.broker import RUN, Sender, new_celery
+from app.tasks.broker import RUN, SWEEPS, Sender, new_celery
 
 
 def test_a_message_outlives_its_worker(scheme: str) -> None:
@@ -32,7 +32,9 @@ def test_nothing_is_kept_at_the_broker(scheme: str) -> None:
 def test_a_message_goes_to_one_queue(scheme: str) -> None:
     queues = new_celery(TaskSettings(broker_url=f"{scheme}://")).conf.task_queues
 
-    assert [(queue.name, queue.routing_key) for queue in queues] == [(it, it) for it in QUEUES]
+    assert [(queue.name, queue.routing_key) for queue in queues] == [
+        (it, it) for it in (*QUEUES, SWEEPS)
+    ]
 
 
 @pytest.mark.parametrize("url", ["memory://", "sqs://", "celery://", "settings://x", "nonsense"])
