@@ -1091,7 +1091,7 @@ TASKS_FAULTS = [
         "outlives_its_worker",
     ),
     ("sqlite", "app/tasks/broker.py", "task_acks_late=True", "task_acks_late=False", "outlives"),
-    ("sqlite", "app/tasks/embedded.py", "and not self._settings.embedded", "and False", "say_so"),
+    ("sqlite", "app/tasks/embedded.py", "not self._settings.may_embed", "False", "say_so"),
     ("sqlite", "app/tasks/embedded.py", "self._sweep(runner)", "pass", "told_of_is_found"),
     (
         "sqlite",
