@@ -1062,7 +1062,6 @@ TASKS_FAULTS = [
     ),
     ("sqlite", SWEEP, ".limit(BATCH - len(taken))", "", "a_run_is_bounded"),
     ("sqlite", SWEEP, "Job.finished_at < now()", "Job.id > 0 * now()", "finished_long_ago"),
-    ("sqlite", SWEEP, "Job.state.in_((DONE, FAILED)), ", "", "finished_long_ago"),
     ("sqlite", "app/database/sync_sqlite.py", "BEGIN IMMEDIATE", "BEGIN", "publish_once"),
     (
         "sqlite",
