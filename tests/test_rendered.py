@@ -1060,6 +1060,7 @@ TASKS_FAULTS = [
         "            (lambda *_: 0)(",
         "does_not_take_stays",
     ),
+    ("sqlite", SWEEP, ", Job.attempts == 0", "", "has_failed_meanwhile"),
     ("sqlite", SWEEP, ".limit(BATCH - len(taken))", "", "a_run_is_bounded"),
     ("sqlite", SWEEP, "Job.finished_at < now()", "Job.id > 0 * now()", "finished_long_ago"),
     ("sqlite", "app/database/sync_sqlite.py", "BEGIN IMMEDIATE", "BEGIN", "publish_once"),
