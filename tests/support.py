@@ -142,8 +142,8 @@ def _variants() -> Iterator[dict[str, Answer]]:
         yield base
         default = questionnaire.complete(base)
         for question in questionnaire:
-            if question.key in base:
-                continue
+            if question.key in base or question.key not in default:
+                continue  # what is only asked after another answer comes with that
             for value in question.values:
                 if (answer := question.parse(value)) != default[question.key]:
                     yield {**base, question.key: answer}

@@ -1060,9 +1060,9 @@ TASKS_FAULTS = [
         "            (lambda *_: 0)(",
         "does_not_take_stays",
     ),
+    ("sqlite", SWEEP, ", Job.attempts == 0", "", "has_failed_meanwhile"),
     ("sqlite", SWEEP, ".limit(BATCH - len(taken))", "", "a_run_is_bounded"),
     ("sqlite", SWEEP, "Job.finished_at < now()", "Job.id > 0 * now()", "finished_long_ago"),
-    ("sqlite", SWEEP, "Job.state.in_((DONE, FAILED)), ", "", "finished_long_ago"),
     ("sqlite", "app/database/sync_sqlite.py", "BEGIN IMMEDIATE", "BEGIN", "publish_once"),
     (
         "sqlite",
@@ -1091,7 +1091,7 @@ TASKS_FAULTS = [
         "outlives_its_worker",
     ),
     ("sqlite", "app/tasks/broker.py", "task_acks_late=True", "task_acks_late=False", "outlives"),
-    ("sqlite", "app/tasks/embedded.py", "and not self._settings.embedded", "and False", "say_so"),
+    ("sqlite", "app/tasks/embedded.py", "not self._settings.may_embed", "False", "say_so"),
     ("sqlite", "app/tasks/embedded.py", "self._sweep(runner)", "pass", "told_of_is_found"),
     (
         "sqlite",

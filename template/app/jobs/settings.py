@@ -17,7 +17,7 @@ def broker_module(url: str) -> str | None:
 
 
 class TaskSettings(BaseSettings):
-    """How jobs are carried and run; each but the first two begins with TASKS_. Times are seconds."""
+    """How jobs are carried and run; its own begin with TASKS_. Times are seconds."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -30,10 +30,11 @@ class TaskSettings(BaseSettings):
 
     # Empty: the service itself runs the jobs, one at a time, in a thread.
     broker_url: str = Field(default="", validation_alias="BROKER_URL")
+    embedded: bool = False  # whether it may do so in production too
     environment: Literal["production", "development"] = Field(
         default="production", validation_alias="ENVIRONMENT"
     )
-    embedded: bool = False  # whether it may do so in production too
+    fastapi_env: str = Field(default="", validation_alias="FASTAPI_ENV")  # `fastapi dev` sets it
 
     publish_queue: int = Field(default=1000, ge=1)  # jobs that may wait to be handed over
     publish_timeout: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -50,6 +51,11 @@ class TaskSettings(BaseSettings):
     # each thousand jobs that wait.
     patience: float = Field(default=600, gt=0, allow_inf_nan=False)
     keep_days: float = Field(default=7, gt=0, allow_inf_nan=False)  # finished jobs
+
+    @property
+    def may_embed(self) -> bool:
+        """Whether the service may run jobs itself: in production only when that is said."""
+        return self.embedded or "development" in (self.environment, self.fastapi_env)
 
     @field_validator("broker_url")
     @classmethod

@@ -79,9 +79,9 @@ def take_back(database: SyncDatabase, job_ids: Sequence[int]) -> None:
 
 
 def tell_published(database: SyncDatabase, job_ids: Sequence[int]) -> None:
-    """Have jobs count as published, now."""
+    """Have new jobs count as published, now; not one whose first attempt has failed meanwhile."""
     with database.transaction() as connection:
-        mine = and_(Job.id.in_(job_ids), Job.state == WAITING, Job.published_at.is_(None))
+        mine = and_(Job.id.in_(job_ids), Job.state == WAITING, Job.attempts == 0)
         connection.execute(update(Job).where(mine).values(published_at=now()))
 
 

@@ -87,7 +87,12 @@ class Sender:
         try:
             self._connect()
             self._celery.send_task(
-                RUN, args=[job_id], queue=queue, producer=self._producer, retry=False
+                RUN,
+                args=[job_id],
+                queue=queue,
+                producer=self._producer,
+                retry=False,
+                confirm_timeout=self._timeout,
             )
         except BaseException:
             self.close()

@@ -25,7 +25,6 @@ def impatient(timeout: float) -> dict[str, Any]:
     """Return the options of a connection that waits for at most so many seconds."""
     return {
         "confirm_publish": True,
-        "confirm_timeout": timeout,
         "read_timeout": timeout,
         "write_timeout": timeout,
     }

@@ -59,7 +59,7 @@ class Embedded:
         Raises:
             NoBrokerError: in production, unless TASKS_EMBEDDED says that this is meant.
         """
-        if self._settings.environment == "production" and not self._settings.embedded:
+        if not self._settings.may_embed:
             raise NoBrokerError(
                 "Nobody would run the jobs: set BROKER_URL, or TASKS_EMBEDDED=yes to have the"
                 " service run them itself, or ENVIRONMENT=development."

@@ -10,7 +10,7 @@ from app.database.sync import SyncDatabase
 from app.jobs.kinds import Queue
 from app.jobs.models import now
 from app.jobs.settings import TaskSettings
-from app.jobs.sweep import BATCH, clean_up, sweep
+from app.jobs.sweep import BATCH, clean_up, sweep, tell_published
 from tests.jobs.conftest import MakeJob, Row
 
 MINUTE = timedelta(minutes=1)
@@ -116,6 +116,17 @@ def test_what_the_broker_does_not_take_stays_to_be_published(
     assert sweep(sync, settings_of_tasks, broker.publish, broker.is_empty) == 1
 
     assert sorted(row(job_id)["published_at"] is None for job_id in jobs) == [False, True, True]
+
+
+def test_what_has_failed_meanwhile_does_not_count_as_published(
+    sync: SyncDatabase, make_job: MakeJob, row: Row
+) -> None:
+    new, failed = make_job(), make_job(attempts=1)
+
+    tell_published(sync, [new, failed])
+
+    assert row(new)["published_at"] is not None
+    assert row(failed)["published_at"] is None
 
 
 def test_a_run_is_bounded(

@@ -24,7 +24,11 @@ async def test_production_without_a_broker_has_to_say_so(
         async with Embedded(TaskSettings()).opened(database):
             pass
 
-    for said in (TaskSettings(embedded=True), TaskSettings(environment="development")):
+    for said in (
+        TaskSettings(embedded=True),
+        TaskSettings(environment="development"),
+        TaskSettings(fastapi_env="development"),  # `fastapi dev`
+    ):
         async with Embedded(said).opened(database):
             pass
 
