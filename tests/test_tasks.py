@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import statistics
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -166,7 +167,7 @@ class Client:
 
 JOBS = 1000
 AHEAD = 200  # jobs that wait at most, before more are posted
-KILLS = 12
+KILLS = 8
 STALL = 15.0  # seconds without a job done at most: a broker's restart, a lease and a sweep
 
 
@@ -211,6 +212,7 @@ class Chaos:
     """Kills and restarts, spread over the work."""
 
     stand: Stand
+    parent: int  # of the service's workers
     server: Server
     progress: Progress
     client: Client
@@ -243,31 +245,27 @@ class Chaos:
             self.workers[index] = self.stand.worker(ready=False)
 
     async def restart_broker(self) -> None:
-        """Restart the broker, while jobs are posted."""
-        for share in (0.3, 0.65):
+        """Restart the broker, while jobs are posted, and once kill one of the service's workers."""
+        for share, first in ((0.3, True), (0.65, False)):
             await self.progress.reach(int(JOBS * share))
             await asyncio.to_thread(self.server.stop)
             self.away = True
             posted = len(self.client.accepted) + 20
             await reached(lambda: len(self.client.accepted) >= posted)  # noqa: B023
+            if first:  # with what it has not handed over yet
+                os.kill(min(workers_of(self.parent)), signal.SIGKILL)
             await asyncio.to_thread(self.server.start)
             self.away = False
             self.returns.append(await self.progress.reach(self.progress.done + 1))
 
-    async def kill_service(self, parent: int) -> None:
-        """Kill one of the service's workers."""
-        await self.progress.reach(JOBS // 2)
-        os.kill(min(workers_of(parent)), signal.SIGKILL)
 
-
-async def survive(chaos: Chaos, parent: int) -> None:
+async def survive(chaos: Chaos) -> None:
     """Post all jobs meanwhile, and wait until they are done."""
     client, progress = chaos.client, chaos.progress
     async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
         posting = [tasks.create_task(client.keep_posting(JOBS, chaos.may_post)) for _ in range(4)]
         tasks.create_task(chaos.kill_workers())
         tasks.create_task(chaos.restart_broker())
-        tasks.create_task(chaos.kill_service(parent))
 
         def over() -> bool:
             return all(task.done() for task in posting) and progress.done >= len(client.accepted)
@@ -284,10 +282,11 @@ def test_every_job_is_done_once_whoever_dies(
     workers = [stand.worker(ready=False), stand.worker()]
     with stand.service(WEB_CONCURRENCY=2) as (process, port):
         client, progress = Client(port, "count", {"seconds": 0.03}), Progress(stand)
-        chaos = Chaos(stand, brokers(kind), progress, client, workers)
+        chaos = Chaos(stand, process.pid, brokers(kind), progress, client, workers)
         began = perf_counter()
-        asyncio.run(survive(chaos, process.pid))
+        asyncio.run(survive(chaos))
         took = perf_counter() - began
+        assert len(workers_of(process.pid)) == 2
         # What still waits in the broker is behind us when a last one is done.
         asyncio.run(last_one(client))
         wait_until(lambda: stand.number(DONE) == stand.number("SELECT count(*) FROM jobs"))
@@ -309,7 +308,6 @@ def test_every_job_is_done_once_whoever_dies(
     assert sorted(effects) == sorted(rows)
     assert counter == len(rows)
     assert attempts > len(rows)  # some were killed in the middle
-    assert client.unsure  # and so was the service
     assert not any(codes)
 
 
@@ -575,3 +573,83 @@ def test_a_worker_tells_of_all_its_processes(running: Callable[[str], Running], 
     counted = [worker.metric("job_attempt_seconds_count", outcome="done") for _ in range(10)]
     worker.stop()
     assert counted == [22] * 10
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+def test_a_jobs_log_has_the_id_of_its_request(running: Callable[[str], Running], kind: str) -> None:
+    here = running(kind)
+    worker = here.stand.worker()
+    asked = {"kind": "count", "arguments": {"key": next(keys)}}
+    answer = httpx2.post(f"http://127.0.0.1:{here.port}/jobs", json=asked)
+    job, request_id = answer.json()["id"], answer.headers["x-request-id"]
+    here.wait_for(job, "done")
+
+    def told() -> list[dict[str, Any]]:
+        return [line for line in worker.lines() if line.get("job") == job]
+
+    wait_until(told, lambda: worker.log)
+    (line,) = told()
+
+    assert line["request_id"] == request_id
+    assert line["outcome"] == "done"
+    worker.stop()
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+def test_a_ping_tells_whether_a_worker_answers_and_never_hangs(
+    running: Callable[[str], Running], kind: str
+) -> None:
+    here = running(kind)
+
+    def ping() -> tuple[int, str]:
+        began = perf_counter()
+        variables = here.stand.environment.variables(**here.stand.settings)
+        words = ["python", "-m", "app.tasks.ping"]
+        done = subprocess.run(
+            words,
+            cwd=here.stand.project,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        print(f"{kind}: {perf_counter() - began:.1f} s, {done.stdout}{done.stderr}")
+        return done.returncode, done.stdout + done.stderr
+
+    worker = here.stand.worker()
+    assert ping() == (0, f"{worker.name}\n")
+    here.broker.pause()
+    try:
+        assert ping()[0] == 1
+    finally:
+        here.broker.resume()
+    worker.kill()
+    assert ping() == (1, "No worker answers.\n")
+
+
+@pytest.mark.parametrize("kind", BROKERS)
+def test_a_projects_own_tests_pass_on_it(
+    stands: Stands,
+    environment: Environment,
+    broker_url: Callable[[str], str],
+    database_url: Callable[[str], str],
+    kind: str,
+) -> None:
+    project = stands(kind, url := broker_url(kind)).project
+    shutil.rmtree(project / "app/planted")
+    variables = {"TEST_DATABASE_URL": database_url("postgresql"), "TEST_BROKER_URL": url}
+    pytest_ = [
+        "python",
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "tests/jobs",
+        "tests/tasks",
+    ]
+    done = environment.run(*pytest_, cwd=project, env=variables)
+    print(done.stdout.splitlines()[-1])
+    assert "passed" in done.stdout
+    assert "skipped" not in done.stdout

@@ -39,6 +39,7 @@ def wait_until(true: Callable[[], object], why: Callable[[], str] = str) -> floa
 class Celery:
     """A Celery process, with its children, if it has any."""
 
+    name: str
     process: subprocess.Popen[bytes]
     file: Path
     metrics_port: int
@@ -51,7 +52,7 @@ class Celery:
     @property
     def is_ready(self) -> bool:
         """Whether it has begun to consume."""
-        return "@localhost ready." in self.log
+        return f"{self.name} ready." in self.log
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """Give its log's records."""
@@ -129,7 +130,7 @@ class Stand:
         with started(words, self.project, port, env=variables) as (process, _):
             yield process, port
 
-    def start(self, *words: str, **settings: object) -> Celery:
+    def start(self, name: str, *words: str, **settings: object) -> Celery:
         """Start a process of Celery, until the stand's processes are closed."""
         file = self.project.parent / f"celery-{next(names)}.log"
         port = free_port()
@@ -144,7 +145,7 @@ class Stand:
                 stderr=log,
                 start_new_session=True,
             )
-        celery = Celery(process, file, port)
+        celery = Celery(name, process, file, port)
         self.processes.callback(celery.kill)
         return celery
 
@@ -153,11 +154,11 @@ class Stand:
         name = f"worker-{next(names)}@localhost"
         options = ["-Q", "quick,long,sweeps", "--concurrency", "2", "-n", name]
         options += ["--without-gossip", "--without-mingle"]
-        celery = self.start("worker", *options, **settings)
+        celery = self.start(name, "worker", *options, **settings)
         if ready:
             wait_until(lambda: celery.is_ready, lambda: celery.log[-3000:])
         return celery
 
     def beat(self, **settings: object) -> Celery:
         """Start what has the sweep run every now and then."""
-        return self.start("beat", "-s", str(self.project.parent / "schedule"), **settings)
+        return self.start("beat", "beat", **settings)
