@@ -1082,7 +1082,13 @@ TASKS_FAULTS = [
         "does_not_hold",
     ),
     ("sqlite", "app/tasks/broker_redis.py", '"socket_timeout": timeout, ', "", "as_long_as_it_may"),
-    ("sqlite", "app/tasks/broker.py", "self._connection.connect()", "pass", "as_long_as_it_may"),
+    (
+        "sqlite",
+        "app/tasks/broker.py",
+        "Producer(self._connection.channel())",
+        "Producer(self._connection)",
+        "as_long_as_it_may",
+    ),
     (
         "sqlite",
         "app/tasks/broker_redis.py",
@@ -1122,12 +1128,12 @@ TASKS_FAULTS = [
 TASKS_CACHE_FAULTS = [
     (
         "sqlite",
-        "app/tasks/parts/cache.py",
+        "app/tasks/parts/caching.py",
         "    runner.database.after_commit.append(after_commit)\n",
         "",
         "told_to_all",
     ),
-    ("sqlite", "app/tasks/parts/cache.py", "except RedisError", "except KeyError", "told_to_all"),
+    ("sqlite", "app/tasks/parts/caching.py", "except RedisError", "except KeyError", "told_to_all"),
 ]
 
 Fault = tuple[str, str, str, str, str]
