@@ -1125,6 +1125,17 @@ TASKS_FAULTS = [
     ("sqlite", "app/items/work.py", "last=last, ", "last=0, ", "through_all_items"),
 ]
 
+TASKS_FAULTS += [
+    (database, path, old, new, test)
+    for database in ("postgresql", "mysql")
+    for path, old, new, test in (
+        (SWEEP, ".with_for_update(skip_locked=True)", "", "at_once_publish_once"),
+        (CLAIMS, "Job.id == job_id, free", "Job.id == job_id", "claim_is_exclusive"),
+        (ATTEMPT, "self.session.flush()", "self.session.commit()", "one_transaction"),
+        (CLAIMS, "Job.token == self.token, ", "", "lost_the_lease or renewed_and_lost"),
+    )
+]
+
 TASKS_CACHE_FAULTS = [
     (
         "sqlite",
