@@ -1082,7 +1082,13 @@ TASKS_FAULTS = [
         "does_not_hold",
     ),
     ("sqlite", "app/tasks/broker_redis.py", '"socket_timeout": timeout, ', "", "as_long_as_it_may"),
-    ("sqlite", "app/tasks/broker.py", "self._connection.connect()", "pass", "as_long_as_it_may"),
+    (
+        "sqlite",
+        "app/tasks/broker.py",
+        "Producer(self._connection.channel())",
+        "Producer(self._connection)",
+        "as_long_as_it_may",
+    ),
     (
         "sqlite",
         "app/tasks/broker_redis.py",
@@ -1119,15 +1125,26 @@ TASKS_FAULTS = [
     ("sqlite", "app/items/work.py", "last=last, ", "last=0, ", "through_all_items"),
 ]
 
+TASKS_FAULTS += [
+    (database, path, old, new, test)
+    for database in ("postgresql", "mysql")
+    for path, old, new, test in (
+        (SWEEP, ".with_for_update(skip_locked=True)", "", "at_once_publish_once"),
+        (CLAIMS, "Job.id == job_id, free", "Job.id == job_id", "claim_is_exclusive"),
+        (ATTEMPT, "self.session.flush()", "self.session.commit()", "one_transaction"),
+        (CLAIMS, "Job.token == self.token, ", "", "lost_the_lease or renewed_and_lost"),
+    )
+]
+
 TASKS_CACHE_FAULTS = [
     (
         "sqlite",
-        "app/tasks/parts/cache.py",
+        "app/tasks/parts/caching.py",
         "    runner.database.after_commit.append(after_commit)\n",
         "",
         "told_to_all",
     ),
-    ("sqlite", "app/tasks/parts/cache.py", "except RedisError", "except KeyError", "told_to_all"),
+    ("sqlite", "app/tasks/parts/caching.py", "except RedisError", "except KeyError", "told_to_all"),
 ]
 
 Fault = tuple[str, str, str, str, str]

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.background import FAILURES, Background
 from app.database import Database, WriteSession
-from app.observability.context import RequestContext, current_request
+from app.observability.context import FinishedRequest, current_request
 from app.observability.finished import finished_requests
 
 
@@ -126,7 +126,7 @@ async def test_a_request_that_fails_has_no_work_after_it(client: AsyncClient, do
 async def test_its_time_is_not_the_requests(client: AsyncClient, done: Done) -> None:
     told: list[float] = []
 
-    def listen(requests: Sequence[RequestContext]) -> None:
+    def listen(requests: Sequence[FinishedRequest]) -> None:
         told.extend(request.seconds for request in requests)
 
     finished_requests.listeners.append(listen)

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import blake2b
 from random import uniform
 from time import monotonic, perf_counter
 from typing import TypeVar
@@ -22,7 +21,7 @@ from app.caching.answers import HeldAnswer, as_get, send_entry, unconditional, w
 from app.caching.cache import Cache
 from app.caching.entries import Entry, Fill, Found
 from app.caching.flights import Flight
-from app.caching.policies import Match, Route
+from app.caching.policies import Match, Route, User, digest
 from app.observability.context import current_request
 from app.observability.counts import Count
 from app.startup import refuse_to_start
@@ -84,15 +83,18 @@ class ResponseCache:
     async def _answer(
         self, route: Route, match: Match, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        more = await self._rest_of_key(route, scope)
-        if more is None:
+        key, nobodys = self._key(match, scope)
+        if route.policy.user is not None:
+            user = await _verified_user(route.policy.user, scope)
+            key, nobodys = digest([key, repr(user)]), user is None
+        if nobodys:
             self._count(route, "bypass")
             await self._pass(scope, receive, send)
             return
-        # A digest, so that the client's words take no memory.
-        key = blake2b(match.key + more, digest_size=16).digest()
         while True:
-            found = await _counted(self.store.get(key, match.tags))
+            started = perf_counter()
+            found = await self.store.get(key, match.tags)
+            _count_time(started)
             if found.entry is not None:
                 await self._serve(found.entry, "hit", route, scope, send)
                 return
@@ -182,24 +184,18 @@ class ResponseCache:
         scope["route"] = route
         await send_entry(entry, scope, send, hit=True)
 
-    async def _rest_of_key(self, route: Route, scope: Scope) -> bytes | None:
-        """Return what the key has of who asks and how, None when nothing may be kept."""
+    def _key(self, match: Match, scope: Scope) -> tuple[bytes, bool]:
+        """Return the key of what all share, and whether this one brings credentials."""
         accepted, credentials = [], False
         for name, value in scope["headers"]:
             if name == b"accept-encoding":
                 accepted.append(value)
             elif name in (b"authorization", b"cookie"):
                 credentials = True
-        encoded = b""
+        key = match.key
         if self.encodes is not None and self.encodes(b", ".join(accepted).decode("latin-1")):
-            encoded = b"encoded"
-        if route.policy.user is None:
-            return None if credentials else encoded
-        try:
-            user = await route.policy.user(HTTPConnection(scope))
-        except HTTPException:  # the route will say so itself
-            return None
-        return None if user is None else encoded + repr(user).encode(errors="surrogatepass")
+            key += b"encoded"
+        return key, credentials
 
     def _count(self, route: Route, outcome: str) -> None:
         OUTCOMES.add(route.path, outcome)
@@ -216,12 +212,23 @@ class _Miss:
     flight: Flight
 
 
+async def _verified_user(user: User, scope: Scope) -> str | None:
+    try:
+        return await user(HTTPConnection(scope))
+    except HTTPException:  # the route will say so itself
+        return None
+
+
 async def _counted(awaitable: Awaitable[T]) -> T:
     """Count the time as the cache's share of the request's."""
     started = perf_counter()
     try:
         return await awaitable
     finally:
-        request = current_request.get()
-        if request is not None:
-            request.add_share("cache", perf_counter() - started)
+        _count_time(started)
+
+
+def _count_time(started: float) -> None:
+    request = current_request.get()
+    if request is not None:
+        request.add_share("cache", perf_counter() - started)

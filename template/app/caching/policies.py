@@ -8,6 +8,8 @@ POLICIES: Policies = {
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
 from math import isfinite
 from random import uniform
 from time import time
@@ -27,6 +29,7 @@ from app.caching.entries import Entry
 from app.database.roads import get_reads
 
 SHORTEST = 0.01  # seconds
+SHORT = 256  # characters of a path and a query whose key is remembered
 
 EVERYTHING = "*"  # a tag of every entry
 
@@ -83,7 +86,7 @@ class Match:
     """A request under a policy.
 
     Args:
-        key: of its entry; as long as the client's words.
+        key: of its entry; a digest, so that the client's words take no memory.
         tags: with the values of path parameters.
     """
 
@@ -117,10 +120,23 @@ class Route:
         who = "public" if self.policy.public else "private"
         age = f"max-age={self.policy.max_age}" if self.policy.max_age else "no-cache"
         self._cache_control = f"{who}, {age}".encode()
+        self._known = lru_cache(maxsize=1024)(self._matched)
 
     def match(self, scope: Scope) -> Match | None:
         """Return key and tags of a request, None when its path is not this or not valid."""
         path = scope["path"].removeprefix(scope.get("root_path", ""))
+        query: bytes = scope["query_string"] if self._query else b""
+        matched = self._known if len(path) + len(query) < SHORT else self._matched
+        match = matched(path, query)
+        if match is None or not self._headers:
+            return match
+        key = [match.key.hex()]
+        for header in self._headers:
+            values = [value.decode("latin-1") for sent, value in scope["headers"] if sent == header]
+            key += [str(len(values)), *values]
+        return Match(digest(key), match.tags)
+
+    def _matched(self, path: str, query: bytes) -> Match | None:
         found = self._pattern.match(path)
         if found is None:
             return None
@@ -131,19 +147,13 @@ class Route:
             if errors or str(value) != text:
                 return None
         key = [path]
-        if self._query and scope["query_string"]:
+        if query:
             # As FastAPI reads it. Sorted by name only: of a parameter sent twice the order counts.
-            pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+            pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
             named = [pair for pair in pairs if pair[0] in self._query]
             key += [part for pair in sorted(named, key=_name) for part in pair]
-        if self._headers:
-            for header in self._headers:
-                values = [
-                    value.decode("latin-1") for sent, value in scope["headers"] if sent == header
-                ]
-                key += [str(len(values)), *values]
         return Match(
-            repr(key).encode(errors="surrogatepass"),
+            digest(key),
             [EVERYTHING, *(tag.format_map(parameters) for tag in self.policy.tags)],
         )
 
@@ -219,6 +229,11 @@ class Route:
                 continue
             found += self._unknown(needed)
         return found
+
+
+def digest(words: Sequence[str | bytes]) -> bytes:
+    """Return a key for words, of the same length for any."""
+    return blake2b(repr(words).encode(errors="surrogatepass"), digest_size=16).digest()
 
 
 def _name(pair: tuple[str, str]) -> str:

@@ -16,7 +16,7 @@ Listener = Callable[[str, float], None]
 
 
 class Recorder:
-    """Logs statements that are slow, and passes every one on to `listeners`.
+    """Counts statements, logs those that are slow, and passes every one on to `listeners`.
 
     Statements are told without their parameters, which may be secrets.
 
@@ -27,9 +27,12 @@ class Recorder:
     def __init__(self, slow: float) -> None:
         self.listeners: list[Listener] = []
         self.slow = slow
+        self.statements, self.seconds = 0, 0.0  # so far, all together
 
     def record(self, statement: str, seconds: float) -> None:
         """Take note of a statement that has ended, well or not, after `seconds`."""
+        self.statements += 1
+        self.seconds += seconds
         if seconds >= self.slow:
             logger.warning(
                 "slow statement",

@@ -15,10 +15,11 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram
 
 from app.database import Database
+from app.database.recorder import Recorder
 from app.errors import ProblemError
 from app.metrics.exposition import exposition
 from app.metrics.settings import MetricsSettings
-from app.observability.context import RequestContext
+from app.observability.context import FinishedRequest
 from app.observability.counts import Count, all_counts
 from app.observability.finished import finished_requests
 
@@ -64,10 +65,10 @@ _series: dict[tuple[str, str | None, int], Histogram] = {}
 _counters: dict[Count, Counter] = {}
 
 
-def count_requests(requests: Sequence[RequestContext]) -> None:
+def count_requests(requests: Sequence[FinishedRequest]) -> None:
     """Count requests that were answered."""
     for request in requests:
-        key = (request.scope["method"], request.route, request.status)
+        key = (request.method, request.route, request.status)
         series = _series.get(key)
         if series is None:
             method = key[0] if key[0] in METHODS else "OTHER"
@@ -80,8 +81,7 @@ def count_requests(requests: Sequence[RequestContext]) -> None:
 @asynccontextmanager
 async def watch(database: Database) -> AsyncIterator[None]:
     """Count requests and statements, and keep the gauges up to date."""
-    statements = _Statements()
-    database.recorder.listeners.append(statements.add)
+    statements = _Statements(database.recorder)
     finished_requests.listeners.append(count_requests)
     sampling = asyncio.create_task(_sample(database, statements))
     try:
@@ -89,7 +89,6 @@ async def watch(database: Database) -> AsyncIterator[None]:
     finally:
         sampling.cancel()
         finished_requests.listeners.remove(count_requests)
-        database.recorder.listeners.remove(statements.add)
         statements.count_up()
         take_counts()
 
@@ -105,19 +104,17 @@ def take_counts() -> None:
 
 
 class _Statements:
-    """Statements since the last sample: to count each would cost more than to send some."""
+    """Takes over what the recorder has counted since the last time."""
 
-    def __init__(self) -> None:
-        self.number, self.seconds = 0, 0.0
-
-    def add(self, _: str, seconds: float) -> None:
-        self.number += 1
-        self.seconds += seconds
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._told = (recorder.statements, recorder.seconds)
 
     def count_up(self) -> None:
-        STATEMENTS.inc(self.number)
-        STATEMENT_SECONDS.inc(self.seconds)
-        self.number, self.seconds = 0, 0.0
+        number, seconds = self._told
+        self._told = (self._recorder.statements, self._recorder.seconds)
+        STATEMENTS.inc(self._told[0] - number)
+        STATEMENT_SECONDS.inc(self._told[1] - seconds)
 
 
 async def _sample(database: Database, statements: _Statements) -> None:

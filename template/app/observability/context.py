@@ -2,12 +2,57 @@
 
 from contextvars import ContextVar
 from time import perf_counter
+from typing import NamedTuple
 
 from starlette.types import Scope
 
-Spans = list[tuple[float, float]]  # from, until; in order, none overlapping
-
 GONE = 499  # the status of a request whose client left before there was an answer
+DATABASE = "db"
+
+
+class FinishedRequest(NamedTuple):
+    """What is told of a request that was answered.
+
+    Args:
+        id: its id.
+        method: its HTTP method.
+        path: without the query, which may hold secrets.
+        route: the template of the route's path with all prefixes, None without such a route.
+        status: of the answer.
+        seconds: from its arrival to the end of the answer.
+        database_seconds: in which at least one statement ran.
+    """
+
+    id: str
+    method: str
+    path: str
+    route: str | None
+    status: int
+    seconds: float
+    database_seconds: float
+
+
+class Share:
+    """Time spent on one thing, of which several may run at once."""
+
+    __slots__ = ("_spans", "seconds")
+
+    def __init__(self) -> None:
+        self.seconds = 0.0  # in which at least one ran
+        self._spans: list[tuple[float, float]] = []  # from, until; in order, none overlapping
+
+    def add(self, seconds: float) -> None:
+        """Add a span that ends now."""
+        end = perf_counter()
+        start = end - seconds
+        spans = self._spans
+        covered = 0.0
+        while spans and spans[-1][1] > start:  # several ran at once
+            other, its_end = spans.pop()
+            covered += its_end - other
+            start = min(start, other)
+        spans.append((start, end))
+        self.seconds += end - start - covered
 
 
 class RequestContext:
@@ -18,27 +63,14 @@ class RequestContext:
         scope: its ASGI scope, in which routing leaves the route.
     """
 
-    __slots__ = (
-        "_others",
-        "_spans",
-        "database_seconds",
-        "id",
-        "scope",
-        "seconds",
-        "shares",
-        "started",
-        "status",
-    )
+    # Found in the class until a request has its own.
+    status = GONE
+    seconds = 0.0  # from its arrival to the end of the answer, once that is reached
+    shares: dict[str, Share] | None = None  # what its time was spent on
 
     def __init__(self, request_id: str, scope: Scope) -> None:
         self.id = request_id
         self.scope = scope
-        self.status = GONE
-        self.seconds = 0.0  # from its arrival to the end of the answer, once that is reached
-        self.database_seconds = 0.0  # in which at least one statement ran
-        self.shares: dict[str, float] | None = None  # seconds by what else they were spent on
-        self._spans: Spans | None = None  # of statements
-        self._others: dict[str, Spans] | None = None  # of the shares
         self.started = perf_counter()
 
     @property
@@ -47,37 +79,36 @@ class RequestContext:
         return path_template(self.scope)
 
     def add_share(self, name: str, seconds: float) -> None:
-        """Take note of time spent on something other than the database, which ends now."""
-        if self.shares is None or self._others is None:
-            self.shares, self._others = {}, {}
-        spans = self._others.setdefault(name, [])
-        self.shares[name] = self.shares.get(name, 0.0) + _add_span(spans, seconds)
+        """Take note of time spent on something, which ends now."""
+        if self.shares is None:
+            self.shares = {}
+        share = self.shares.get(name)
+        if share is None:
+            share = self.shares[name] = Share()
+        share.add(seconds)
 
-    def add_statement(self, seconds: float) -> None:
-        """Take note of a statement that ends now."""
-        if self._spans is None:
-            self._spans = []
-        self.database_seconds += _add_span(self._spans, seconds)
-
-
-def _add_span(spans: Spans, seconds: float) -> float:
-    """Add the span that ends now, and return the seconds that no other one covers."""
-    end = perf_counter()
-    start = end - seconds
-    covered = 0.0
-    while spans and spans[-1][1] > start:  # several ran at once
-        other, its_end = spans.pop()
-        covered += its_end - other
-        start = min(start, other)
-    spans.append((start, end))
-    return end - start - covered
+    def finished(self) -> FinishedRequest:
+        """Return what is told of it: the scope, and all that hangs on it, may go."""
+        scope = self.scope
+        database = self.shares and self.shares.get(DATABASE)
+        return FinishedRequest(
+            self.id,
+            scope["method"],
+            scope["path"],
+            path_template(scope),
+            self.status,
+            # Work after the answer takes no time of the client's: it has set this already.
+            self.seconds or perf_counter() - self.started,
+            database.seconds if database else 0.0,
+        )
 
 
 def path_template(scope: Scope) -> str | None:
     """Return the template of the path that was routed, with all prefixes, None without a route."""
     # FastAPI keeps an included route with the path that its own router knows, and the
     # whole path in what it calls the effective context.
-    route = scope.get("fastapi", {}).get("effective_route_context")
+    fastapi = scope.get("fastapi")
+    route = fastapi.get("effective_route_context") if fastapi else None
     path: str | None = getattr(route or scope.get("route"), "path", None)
     if path is not None and "app_root_path" in scope:  # it is an application's mounted here
         root: str = scope["root_path"]
@@ -92,4 +123,4 @@ def count_statement(_: str, seconds: float) -> None:
     """Tell the current request of a statement: a listener of the database's recorder."""
     request = current_request.get()
     if request is not None:
-        request.add_statement(seconds)
+        request.add_share(DATABASE, seconds)

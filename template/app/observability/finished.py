@@ -7,12 +7,12 @@ one after the other, and nobody reads it within a tenth of a second.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from app.observability.context import RequestContext
+from app.observability.context import FinishedRequest
 
 BATCH_SECONDS = 0.1
 MAX_BATCH = 100  # requests: a millisecond's work
 
-Listener = Callable[[Sequence[RequestContext]], None]
+Listener = Callable[[Sequence[FinishedRequest]], None]
 
 
 class FinishedRequests:
@@ -23,9 +23,9 @@ class FinishedRequests:
 
     def __init__(self) -> None:
         self.listeners: list[Listener] = []
-        self._batch: list[RequestContext] = []
+        self._batch: list[FinishedRequest] = []
 
-    def add(self, request: RequestContext) -> None:
+    def add(self, request: FinishedRequest) -> None:
         """Tell of a request soon; call it on the event loop."""
         batch = self._batch
         if not batch:
@@ -38,7 +38,7 @@ class FinishedRequests:
         """Tell of all requests now."""
         self._flush(self._batch)
 
-    def _flush(self, batch: list[RequestContext]) -> None:
+    def _flush(self, batch: list[FinishedRequest]) -> None:
         if batch is self._batch:  # a batch that was full was told of before its time
             self._batch = []
             for listener in self.listeners:

@@ -9,12 +9,12 @@ import re
 from collections.abc import Awaitable, Sequence
 from itertools import count
 from random import SystemRandom
-from time import perf_counter
+from time import perf_counter, time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import ProblemResponse
-from app.observability.context import GONE, RequestContext, current_request
+from app.observability.context import GONE, FinishedRequest, RequestContext, current_request
 from app.observability.finished import finished_requests
 from app.observability.logs import RequestRecord
 
@@ -29,7 +29,7 @@ class Instruments:
 
     Adds `X-Request-ID` (the client's own, if it sent a plain one), `X-Process-Time`
     (seconds until the answer began) and `Server-Timing`, the same in milliseconds and in
-    shares: `db` while a statement was running, what else was taken note of, `app` the rest.
+    shares: `db` while a statement was running, others by their names, `app` the rest.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -50,16 +50,11 @@ class Instruments:
             if message["type"] == "http.response.start":
                 request.status = message["status"]
                 took = perf_counter() - request.started
-                database = request.database_seconds
-                shares = ((took - database) * 1000, database * 1000)
-                timing = b"app;dur=%.3f, db;dur=%.3f" % shares
-                if request.shares is not None:
-                    timing = _all_shares(took, database, request.shares)
                 message["headers"] = [
                     *message.get("headers", ()),
                     (b"x-request-id", request.id.encode()),
                     (b"x-process-time", b"%.6f" % took),
-                    (b"server-timing", timing),
+                    (b"server-timing", _shares(took, request)),
                 ]
             return send(message)
 
@@ -71,9 +66,7 @@ class Instruments:
                 raise  # too late for an answer: the server has to cut the connection
             await ProblemResponse(500)(scope, receive, send_with_headers)
         finally:
-            # Work after the answer takes no time of the client's: it has set this already.
-            request.seconds = request.seconds or perf_counter() - request.started
-            finished_requests.add(request)
+            finished_requests.add(request.finished())
             current_request.reset(token)
 
 
@@ -85,9 +78,16 @@ def _given_id(scope: Scope) -> str | None:
     return None
 
 
-def _all_shares(took: float, database: float, others: dict[str, float]) -> bytes:
-    shares = {"app": took - database - sum(others.values()), "db": database, **others}
-    return ", ".join(f"{name};dur={share * 1000:.3f}" for name, share in shares.items()).encode()
+def _shares(took: float, request: RequestContext) -> bytes:
+    rest = b""
+    if request.shares is not None:
+        for name, share in request.shares.items():
+            took -= share.seconds
+            rest += b", %b;dur=%.3f" % (name.encode(), share.seconds * 1000)
+    return b"app;dur=%.3f%b" % (took * 1000, rest)
+
+
+_ENDS = [f"{number:02x}" for number in range(256)]
 
 
 class _Ids:
@@ -100,24 +100,26 @@ class _Ids:
 
     def next(self) -> str:
         if not self._ready:
-            self._ready = [f"{self._start}{next(self._numbers):012x}" for _ in range(256)]
+            start = f"{self._start}{next(self._numbers):010x}"
+            self._ready = [start + end for end in _ENDS]
         return self._ready.pop()
 
 
-def log_requests(requests: Sequence[RequestContext]) -> None:
+def log_requests(requests: Sequence[FinishedRequest]) -> None:
     """Write a line for each request."""
     if not logger.isEnabledFor(logging.INFO):
         return
+    now = time()
     for request in requests:
-        fields = {
-            "method": request.scope["method"],
-            "path": request.scope["path"],  # without the query, which may hold secrets
+        fields: dict[str, object] = {
+            "method": request.method,
+            "path": request.path,
             "route": request.route,
             "status": request.status,
             "duration_ms": round(request.seconds * 1000, 3),
             "database_ms": round(request.database_seconds * 1000, 3),
         }
-        logger.handle(RequestRecord(logger.name, "request", request.id, fields))
+        logger.handle(RequestRecord(logger.name, "request", request.id, fields, now))
     for handler in logging.getLogger().handlers:
         handler.flush()
 

@@ -5,7 +5,6 @@ import logging
 import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from time import time
 from traceback import format_tb
 from typing import Any, TextIO
 
@@ -33,11 +32,13 @@ class RequestRecord(logging.LogRecord):
     It does not look for the line of code that logs, and keeps the fields together.
     """
 
-    def __init__(self, name: str, message: str, request_id: str, fields: dict[str, object]) -> None:
+    def __init__(
+        self, name: str, message: str, request_id: str, fields: dict[str, object], created: float
+    ) -> None:
         self.__dict__.update(_TEMPLATE)
         self.name = name
         self.msg = message
-        self.created = time()
+        self.created = created
         self.request_id = request_id
         self.fields = fields
 
@@ -69,9 +70,17 @@ class SafeFormatter(logging.Formatter):
 class JSONFormatter(SafeFormatter):
     """Formats a record, and whatever came with `extra=`, as one line of JSON."""
 
+    _last: tuple[float, str] = (0.0, "")
+
+    def _time(self, created: float) -> str:
+        # Requests are logged many at a time.
+        if created != self._last[0]:
+            self._last = created, datetime.fromtimestamp(created, UTC).isoformat()
+        return self._last[1]
+
     def format(self, record: logging.LogRecord) -> str:
         entry = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "time": self._time(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": record.getMessage(),

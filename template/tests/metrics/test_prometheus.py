@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from app.database import Reads
 from app.errors import ProblemError
 from app.metrics.prometheus import SAMPLES, WINDOW
-from app.observability.context import RequestContext
+from app.observability.context import FinishedRequest
 from app.observability.counts import Count
 from app.observability.finished import finished_requests
 
@@ -162,8 +162,7 @@ class TestToken:
 
 
 async def test_the_last_requests_are_counted(app: FastAPI, tables: None) -> None:
-    request = RequestContext("r-1", {"method": "GET", "path": "/last"})
-    request.status = 299  # of no other test
+    request = FinishedRequest("r-1", "GET", "/last", None, 299, 0.1, 0.0)  # a status of no other
 
     async with app.router.lifespan_context(app):
         finished_requests.add(request)

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
-from app.observability.context import RequestContext
+from app.observability.context import FinishedRequest
 from app.observability.finished import (
     BATCH_SECONDS,
     MAX_BATCH,
@@ -15,14 +15,16 @@ from app.observability.finished import (
     finished_requests,
 )
 
+LAST = FinishedRequest("r-1", "GET", "/last", None, 200, 0.1, 0.0)
+
 
 @pytest.fixture
 def told() -> Iterator[list[str]]:
     """The paths of the requests that were told of."""
     paths: list[str] = []
 
-    def listen(requests: Sequence[RequestContext]) -> None:
-        paths.extend(request.scope["path"] for request in requests)
+    def listen(requests: Sequence[FinishedRequest]) -> None:
+        paths.extend(request.path for request in requests)
 
     finished_requests.listeners.append(listen)
     yield paths
@@ -42,7 +44,7 @@ async def test_the_last_requests_are_told_of_when_the_service_stops(
     app: FastAPI, tables: None, told: list[str]
 ) -> None:
     async with app.router.lifespan_context(app):
-        finished_requests.add(RequestContext("r-1", {"method": "GET", "path": "/last"}))
+        finished_requests.add(LAST)
         assert told == []
 
     assert told == ["/last"]
@@ -56,7 +58,7 @@ async def test_many_requests_do_not_wait() -> None:
     finished.listeners.append(lambda requests: sizes.append(len(requests)))
 
     for _ in range(2 * MAX_BATCH + 1):
-        finished.add(RequestContext("r-1", {}))
+        finished.add(LAST)
 
     assert sizes == [MAX_BATCH, MAX_BATCH]
     await asyncio.sleep(2 * BATCH_SECONDS)

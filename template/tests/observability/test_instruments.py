@@ -91,16 +91,18 @@ async def test_the_shares_of_the_time_add_up(client: AsyncClient) -> None:
 
 
 def test_statements_that_run_at_once_count_once() -> None:
-    request = RequestContext("r-1", {})
+    request = RequestContext("r-1", {"method": "GET", "path": "/"})
     sleep(0.06)
 
-    request.add_statement(0.01)  # alone
+    request.add_share("db", 0.01)  # alone
     sleep(0.03)
-    request.add_statement(0.01)  # begins after the first has ended
-    request.add_statement(0.02)  # begins before the second
-    request.add_statement(0.001)  # lies within it
+    request.add_share("db", 0.01)  # begins after the first has ended
+    request.add_share("db", 0.02)  # begins before the second
+    request.add_share("db", 0.001)  # lies within it
 
-    assert request.database_seconds == pytest.approx(0.03, abs=0.003)
+    assert request.shares
+    assert request.shares["db"].seconds == pytest.approx(0.03, abs=0.003)
+    assert request.finished().database_seconds == request.shares["db"].seconds
 
 
 async def test_a_request_is_logged_under_its_whole_template(

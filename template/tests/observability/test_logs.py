@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterator
+from time import time
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
@@ -109,8 +110,8 @@ async def test_requests_are_written_together_and_before_what_comes_after_them(
     configure_logging(settings)
     logger = logging.getLogger("shop")
 
-    logger.handle(RequestRecord("shop", "request", "r-1", {"path": "/1"}))
-    logger.handle(RequestRecord("shop", "request", "r-1", {"path": "/2"}))
+    logger.handle(RequestRecord("shop", "request", "r-1", {"path": "/1"}, time()))
+    logger.handle(RequestRecord("shop", "request", "r-1", {"path": "/2"}, time()))
     assert capsys.readouterr().err == ""  # not yet
     logger.warning("sold out")
 
@@ -124,7 +125,9 @@ async def test_a_request_that_is_no_utf_8_is_written(
 ) -> None:
     configure_logging(settings)
 
-    logging.getLogger("shop").handle(RequestRecord("shop", "request", "r-1", {"path": "/\ud800"}))
+    logging.getLogger("shop").handle(
+        RequestRecord("shop", "request", "r-1", {"path": "/\ud800"}, time())
+    )
     logging.getLogger().handlers[0].flush()
 
     (line,) = capsys.readouterr().err.splitlines()
@@ -132,7 +135,7 @@ async def test_a_request_that_is_no_utf_8_is_written(
 
 
 def test_a_request_has_the_attributes_of_any_record() -> None:
-    record = RequestRecord("shop", "request", "r-1", {})
+    record = RequestRecord("shop", "request", "r-1", {}, time())
 
     assert vars(logging.makeLogRecord({})).keys() <= vars(record).keys()
 
@@ -144,7 +147,7 @@ async def test_a_record_that_cannot_be_formatted_takes_nothing_with_it(
     configure_logging(settings)
     logger = logging.getLogger("shop")
 
-    logger.handle(RequestRecord("shop", "request", "r-1", {"path": "/1"}))
+    logger.handle(RequestRecord("shop", "request", "r-1", {"path": "/1"}, time()))
     logger.warning("%d left", "none")
 
     (line,) = capsys.readouterr().err.splitlines()

@@ -14,7 +14,7 @@ from app.jobs.attempt import Work
 from app.jobs.models import Job
 from app.jobs.runner import Runner
 from app.jobs.settings import TaskSettings
-from app.tasks.parts import cache
+from app.tasks.parts import caching
 from tests.jobs.kinds import Words, kind_of
 
 
@@ -44,14 +44,14 @@ def write(work: Work, _: Words) -> None:
 def test_what_a_job_writes_is_told_to_all(
     sync: SyncDatabase, redis_url: str, monkeypatch: pytest.MonkeyPatch, reachable: bool
 ) -> None:
-    monkeypatch.setattr(cache, "features", lambda: [Feature(), *features()])
-    monkeypatch.setattr(cache, "TRIES", 0)
+    monkeypatch.setattr(caching, "features", lambda: [Feature(), *features()])
+    monkeypatch.setattr(caching, "TRIES", 0)
     if not reachable:
         monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     with sync.sessions.begin() as session:
         session.add(Job(id=1, kind="test", arguments={}))
     runner = Runner(sync, TaskSettings(), kind_of(write))
-    cache.attach(runner)
+    caching.attach(runner)
 
     assert runner.run(1) == "done"
 
