@@ -16,7 +16,8 @@ class _QoS(redis.QoS):  # type: ignore[misc]
         Then kombu would end the worker over an AttributeError; Redis still has the messages, and
         their jobs go on.
         """
-        if self.channel.connection.client is None:
+        transport = self.channel.connection
+        if transport is None or transport.client is None:
             self._delivered.clear()
         else:
             super().restore_unacked(client)
