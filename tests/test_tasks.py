@@ -323,7 +323,7 @@ async def last_one(client: Client) -> None:
 
 # --- A broker that is gone, or silent ------------------------------------------------------------
 
-POSTS = 600
+POSTS = 400
 
 
 @dataclass

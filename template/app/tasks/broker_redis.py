@@ -9,21 +9,16 @@ from app.jobs.settings import TaskSettings
 QUEUE_ARGUMENTS: dict[str, Any] = {}
 
 
-class _QoS(redis.QoS):  # type: ignore[misc]
-    def restore_unacked(self, client: Any = None) -> None:
-        """Hand back what is not acknowledged, unless the connection was lost.
-
-        Then kombu would end the worker over an AttributeError; Redis still has the messages, and
-        their jobs go on.
-        """
-        transport = self.channel.connection
-        if transport is None or transport.client is None:
-            self._delivered.clear()
-        else:
-            super().restore_unacked(client)
+class _Channel(redis.Channel):  # type: ignore[misc]
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        # Kombu's own error here is an AttributeError, over which a worker ends that has run a
+        # job while it lost its connection.
+        if self.connection is None or self.connection.client is None:
+            raise ConnectionError("the connection was lost")
+        return super()._connparams(asynchronous)
 
 
-redis.Channel.QoS = _QoS
+redis.Transport.Channel = _Channel
 
 
 def options(settings: TaskSettings) -> dict[str, Any]:
