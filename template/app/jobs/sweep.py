@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 100  # jobs of a run
 GRACE = timedelta(seconds=2)  # in which whoever made a job hands it over
-ON_ITS_WAY = timedelta(seconds=30)  # in which a worker that took a message claims its job
+ON_ITS_WAY = timedelta(seconds=10)  # in which a worker that took a message claims its job
 
 # How many wait, and how many of them were published before a moment.
 _before = bindparam("before", type_=UTCDateTime)

@@ -2,6 +2,7 @@
 
 import logging
 from functools import cache
+from time import monotonic
 from typing import Any
 
 from celery.signals import setup_logging, worker_init, worker_process_init
@@ -41,8 +42,11 @@ def run(job_id: int) -> None:
 
 
 def sweep() -> None:
-    """Publish the jobs that need it."""
-    sweeping.sweep(runner().database, settings, sender().send, sender().is_empty)
+    """Publish the jobs that need it: after the broker was away, for as long as until the next sweep."""
+    until = monotonic() + settings.sweep_every
+    arguments = runner().database, settings, sender().send, sender().is_empty
+    while sweeping.sweep(*arguments) == sweeping.BATCH and monotonic() < until:
+        pass
 
 
 def clean_up() -> None:
