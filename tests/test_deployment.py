@@ -530,7 +530,13 @@ def test_the_files_of_workers_are_valid(
     assert not check_compose(project)
     assert not check_workflows(project)
     assert not check_monitoring(project)
-    if deployment == "kubernetes":
+    if deployment == "docker":
+        compose = yaml.safe_load((project / "compose.yml").read_text("utf-8"))["services"]
+        port = compose["worker"]["environment"]["TASKS_METRICS_PORT"]
+        config = yaml.safe_load((project / RULES).with_name("prometheus.yml").read_text("utf-8"))
+        targets = [it["static_configs"][0]["targets"] for it in config["scrape_configs"]]
+        assert targets == [["app:8000"], [f"worker:{port}"]]
+    else:
         assert not check_cluster(project)
         assert unreached(project) == []
         for name in ("worker", "beat"):
