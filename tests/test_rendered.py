@@ -1084,13 +1084,6 @@ TASKS_FAULTS = [
     ("sqlite", "app/tasks/broker_redis.py", '"socket_timeout": timeout, ', "", "as_long_as_it_may"),
     (
         "sqlite",
-        "app/tasks/broker.py",
-        "Producer(self._connection.channel())",
-        "Producer(self._connection)",
-        "as_long_as_it_may",
-    ),
-    (
-        "sqlite",
         "app/tasks/broker_redis.py",
         "settings.hard_limit * 2 + 60",
         "60",
