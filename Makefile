@@ -34,6 +34,7 @@ bench: .venv/installed-dev
 ladder: .venv/installed-dev
 	$(BIN)/python benchmarks/ladder.py --rounds $(ROUNDS)
 	$(BIN)/python benchmarks/caching.py --rounds $(ROUNDS)
+	$(BIN)/python benchmarks/servers.py --rounds $(ROUNDS)
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix

@@ -1,7 +1,7 @@
 """Draw the dashboard of a rendered project from what a running one measures, in docs/dashboard.png.
 
-A new project on PostgreSQL is asked a few things a second, a Prometheus of its own
-scrapes it, and every expression of every panel is evaluated there. A panel without data is
+A new project with everything that is measured is asked a few things a second, a Prometheus of
+its own scrapes it, and every expression of every panel is evaluated there. A panel without data is
 an error. It needs matplotlib (`uv pip install --group docs`) and Debian's prometheus.
 """
 
@@ -33,7 +33,7 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.servers import find, postgresql, url_of
+from tests.servers import find, postgresql, redis, url_of
 from tests.support import clean_environment, free_port, serving
 
 PICTURE = ROOT / "docs" / "dashboard.png"
@@ -202,15 +202,17 @@ def main() -> None:
     project = ROOT / "build" / "shop-dashboard"
     shutil.rmtree(project, ignore_errors=True)
     fastperf = Path(sys.executable).parent / "fastperf"
-    answers = ("-d", "database=postgresql", "-d", "deployment=docker", "-d", "metrics=yes")
+    answers = ("database=postgresql", "cache=redis", "server=gunicorn", "deployment=kubernetes")
+    options = [word for answer in (*answers, "metrics=yes") for word in ("-d", answer)]
     subprocess.run(
-        [fastperf, "new", project, "--yes", *answers], check=True, stdout=subprocess.DEVNULL
+        [fastperf, "new", project, "--yes", *options], check=True, stdout=subprocess.DEVNULL
     )
     dashboard = json.loads((project / "deploy/grafana/dashboard.json").read_text("utf-8"))
     run = project / ".venv" / "bin"
     port = free_port()
-    with postgresql() as server:
-        env = {**clean_environment(), "DATABASE_URL": url_of(server, "postgres")}
+    with postgresql() as server, redis() as cache:
+        env = {**clean_environment(), "WEB_CONCURRENCY": "2"}
+        env |= {"DATABASE_URL": url_of(server, "postgres"), "REDIS_URL": url_of(cache, "0")}
         subprocess.run(
             [run / "alembic", "upgrade", "head"],
             cwd=project,
@@ -218,7 +220,8 @@ def main() -> None:
             check=True,
             capture_output=True,
         )
-        words: list[str | Path] = [run / "uvicorn", "app.main:app", "--port", str(port)]
+        bind = ("--bind", f"127.0.0.1:{port}")
+        words: list[str | Path] = [run / "gunicorn", "app.main:app", *bind]
         with serving(words, project, port, env=env), prometheus(port) as running:
             start = time.time() + INTERVAL
             asyncio.run(use(f"http://127.0.0.1:{port}"))

@@ -197,8 +197,8 @@ def test_a_mistake_in_them_is_found(
 # --- They agree with each other -----------------------------------------------------------------
 
 
-def times(project: Path, deadline: int) -> tuple[tuple[int, str], tuple[int, str], int]:
-    """Return how long the server waits, how long it keeps connections, each by name, and its port."""
+def times(project: Path, deadline: int) -> tuple[tuple[int, str], tuple[int, str]]:
+    """Return how long the server waits and how long it keeps connections, each by name."""
     image = (project / "Dockerfile").read_text("utf-8")
     command = " ".join(json.loads(re.findall(r"^CMD (\[.*\])$", image, re.MULTILINE)[-1]))
 
@@ -210,14 +210,12 @@ def times(project: Path, deadline: int) -> tuple[tuple[int, str], tuple[int, str
     if "gunicorn" in command:
         conf = (project / "gunicorn.conf.py").read_text("utf-8")
         more, _ = option(r"request_deadline\) \+", conf)
-        port, _ = option(r"'PORT'\) or", conf)
-        return (deadline + more, "FINISH"), option("keepalive", conf), port
+        return (deadline + more, "FINISH"), option("keepalive", conf)
     if "granian" in command:
         milliseconds, name = option("--http1-header-read-timeout")
         kept = (milliseconds // 1000, name)
-        return option("--workers-kill-timeout"), kept, option("--port")[0]
-    kept = option("--timeout-keep-alive")
-    return option("--timeout-graceful-shutdown"), kept, option("--port")[0]
+        return option("--workers-kill-timeout"), kept
+    return option("--timeout-graceful-shutdown"), option("--timeout-keep-alive")
 
 
 def disagreements(project: Path) -> list[str]:
@@ -230,7 +228,7 @@ def disagreements(project: Path) -> list[str]:
 
     deadline = re.search(r"REQUEST_DEADLINE=(\d+)", (project / ".env.example").read_text("utf-8"))
     assert deadline
-    (graceful, finish), (keep, alive), listens = times(project, int(deadline[1]))
+    (graceful, finish), (keep, alive) = times(project, int(deadline[1]))
     if not int(deadline[1]) < graceful:
         found.append("the server waits for less than a request may take")
     compose = yaml.safe_load((project / "compose.yml").read_text("utf-8"))["services"]
@@ -269,8 +267,14 @@ def disagreements(project: Path) -> list[str]:
             found.append("the first step of a release is not the migration and its settings")
     port = objects["Service"]["spec"]["ports"][0]["targetPort"]
     named = {port["name"]: port["containerPort"] for port in app["ports"]}
-    if named.get(port) != listens:
+    # What the pod says itself wins over the settings, and over the image.
+    told_by_pod = {one["name"]: one["value"] for one in app["env"]}
+    if str(named.get(port)) != told_by_pod.get("PORT"):
         found.append("the service asks another port than the server's")
+    image = (project / "Dockerfile").read_text("utf-8")
+    published = compose["app"]["ports"][0].rpartition(":")[2]
+    if f" PORT={published} " not in image:
+        found.append("compose publishes another port than the server's")
     return found + budget(project, objects)
 
 
@@ -316,9 +320,10 @@ def test_its_files_agree(rendered: Render, server: str, database: str) -> None:
 @pytest.mark.parametrize(
     ("change", "database"),
     [
-        (("Dockerfile", '"35"', '"45"'), "postgresql"),
-        (("Dockerfile", '"35"', '"30"'), "postgresql"),
-        (("Dockerfile", '"--port", "8000"', '"--port", "80"'), "sqlite"),
+        (("Dockerfile", "shutdown 35", "shutdown 45"), "postgresql"),
+        (("Dockerfile", "shutdown 35", "shutdown 30"), "postgresql"),
+        (("Dockerfile", "PORT=8000", "PORT=80"), "sqlite"),
+        ((CLUSTER + "deployment.yaml", 'value: "8000"', 'value: "80"'), "postgresql"),
         (("compose.yml", "period: 40s", "period: 35s"), "mysql"),
         ((CLUSTER + "deployment.yaml", "seconds: 10", "seconds: 12"), "postgresql"),
         ((CLUSTER + "deployment.yaml", "PeriodSeconds: 50", "PeriodSeconds: 45"), "sqlite"),
@@ -530,7 +535,13 @@ def test_the_files_of_workers_are_valid(
     assert not check_compose(project)
     assert not check_workflows(project)
     assert not check_monitoring(project)
-    if deployment == "kubernetes":
+    if deployment == "docker":
+        compose = yaml.safe_load((project / "compose.yml").read_text("utf-8"))["services"]
+        port = compose["worker"]["environment"]["TASKS_METRICS_PORT"]
+        config = yaml.safe_load((project / RULES).with_name("prometheus.yml").read_text("utf-8"))
+        targets = [it["static_configs"][0]["targets"] for it in config["scrape_configs"]]
+        assert targets == [["app:8000"], [f"worker:{port}"]]
+    else:
         assert not check_cluster(project)
         assert unreached(project) == []
         for name in ("worker", "beat"):
@@ -786,3 +797,23 @@ def test_the_image_has_what_the_service_needs(rendered: Render, server: str, dat
     assert "USER 10001:10001" in final
     assert not re.search(r"apt-get|/uv |gcc|build-essential", final)
     assert ("/data" in text) == (database == "sqlite")
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_it_is_healthy_on_another_port(
+    rendered: Render, environment: Environment, tmp_path: Path, server: str
+) -> None:
+    """The image's own command and its own check of health, run as Docker would."""
+    project = shutil.copytree(
+        rendered(preset="standard", deployment="docker", server=server), tmp_path / "shop"
+    )
+    text = (project / "Dockerfile").read_text("utf-8")
+    check, command = map(json.loads, re.findall(r"^ *CMD (\[.*\])$", text, re.MULTILINE))
+    port = free_port()
+    env = environment.variables(PORT=port)
+    ask = [environment.folder / "bin" / check[0], *check[1:]]
+
+    with serving(command, project, port, env=env):
+        assert subprocess.run(ask, env=env, check=False).returncode == 0
+        elsewhere = {**env, "PORT": str(free_port())}
+        assert subprocess.run(ask, env=elsewhere, check=False, capture_output=True).returncode

@@ -100,6 +100,8 @@ def test_every_scrape_tells_of_all_workers_and_of_the_dead(
         said = [counted(ask("/metrics")) for _ in range(40)]
         limit = r'^database_connections_limit\{.*road="read".*\} (\S+)'
         limits = re.findall(limit, ask("/metrics"), re.MULTILINE)
+    memory = Path("/dev/shm")  # noqa: S108
+    assert not list(memory.glob(f"metrics-*-{parent}-*"))  # it has gone with them
     assert said == [50] * 40
     assert limits == ["8.0"]  # of two workers with four connections each, not of the dead one
 

@@ -112,6 +112,7 @@ def test_a_planted_fault_is_found(project: Path, environment: Environment) -> No
 # Each breaks one pattern: the file, what stands there, what it becomes, the test that must fail.
 # Those of the data layer are tried on every database that has the file.
 DATA = "app/database/"
+TRACEBACKS, NAMES = "app/observability/tracebacks.py", "names_its_constraint_and_no_value"
 DATA_FAULTS = [
     (DATA + "gate.py", "if self.free > 0:", "if True:", "no_more_are_in"),
     (
@@ -133,6 +134,19 @@ DATA_FAULTS = [
     (DATA + "sqlite.py", "hide_parameters=True", "hide_parameters=False", "tell_values"),
     (DATA + "postgresql.py", "hide_parameters=True", "hide_parameters=False", "tell_values"),
     (DATA + "mysql.py", "hide_parameters=True", "hide_parameters=False", "tell_values"),
+    (DATA + "sqlite_errors.py", "{error} ({name})", "{error}", NAMES),
+    (DATA + "postgresql_errors.py", "error.constraint_name", "None", NAMES),
+    (DATA + "postgresql_errors.py", "{error.args[0]} (", "{error} (", NAMES),
+    (DATA + "postgresql_errors.py", "startswith(_NAMING)", "startswith('')", "error_of_a_value"),
+    (DATA + "postgresql_errors.py", '.partition(":")[0]', "", "error_of_a_value"),
+    (DATA + "postgresql_errors.py", '"40", "42", ', '"40", ', "error_of_the_schema"),
+    (DATA + "mysql_errors.py", "_DUPLICATE = 1062", "_DUPLICATE = 0", NAMES),
+    (DATA + "mysql_errors.py", "_KEY.search(str(message))", "[message]", NAMES),
+    (DATA + "mysql_errors.py", "if number in _NAMING", "if True", "error_of_a_value"),
+    (TRACEBACKS, "(told.__context__, error.__context__),", "", "what_came_of_it"),
+    (TRACEBACKS, "told.exceptions or ()", "()", "what_came_of_it"),
+    (TRACEBACKS, 'text = ""', "pass", "cannot_hold"),
+    (TRACEBACKS, 'vars(part)["_str"] = text', "pass", NAMES),
     (DATA + "writes.py", "await session.flush()", "pass", "statement_of_the_flush"),
     (DATA + "writes.py", "lift_deadline()  # what", "pass  # what", "commit_is_not_cut_off"),
     (DATA + "writes.py", "raise RuntimeError", "RuntimeError", "a_session_in_a_session"),
@@ -176,6 +190,7 @@ DATA_FAULTS = [
         "journal_mode = DELETE",
         "do_not_wait_for_each_other",
     ),
+    (DATA + "sqlite.py", "await connector.ended(settings.timeout)", "pass", "no_thread_outlives"),
     (DATA + "sqlite.py", "query_only = ON", "query_only = OFF", "test_the_read_road_cannot_write"),
     (DATA + "sqlite.py", "skip_autocommit_rollback=True,", "", "test_a_read_is_one_round_trip"),
     (DATA + "sqlite.py", "'ON' if foreign_keys else", "", "commit_that_the_database_refuses"),
@@ -191,8 +206,8 @@ DATA_FAULTS = [
     (DATA + "sqlite.py", "if not driver or", "if not driver and", "another_kind_of_url"),
     (
         DATA + "sqlite.py",
-        "url, DatabaseSettings(), foreign_keys=False",
-        "url, DatabaseSettings()",
+        "Connector(), foreign_keys=False",
+        "Connector()",
         "keeps_the_rows_that_refer_to_it",
     ),
     # PostgreSQL
@@ -356,7 +371,21 @@ DATA_FAULTS = [
     ("app/items/routes.py", "if owner is None:", "if False:", "a_real_one"),
     ("app/health.py", "(UnavailableError, TimeoutError)", "TimeoutError", "live_but_not_ready"),
     ("app/health.py", "if stopping.is_set():", "if False:", "not_ready_but_live"),
-    ("app/health.py", "except BusyError:", "except KeyError:", "busy_service_stays_ready"),
+    ("app/health.py", "gate.free == 0 and", "False and", "busy_service_stays_ready"),
+    ("app/health.py", "monotonic() - gate.answered < RECENT", "True", "a_silent_database"),
+    ("app/health.py", "isinstance(error, BusyError | TimeoutError)", "False", "another_meanwhile"),
+    (
+        DATA + "core_reads.py",
+        "self.gate.answered = monotonic()",
+        "pass",
+        "busy_service_stays_ready",
+    ),
+    (
+        DATA + "asyncpg_reads.py",
+        "self.gate.answered = monotonic()",
+        "pass",
+        "busy_service_stays_ready",
+    ),
     ("app/health.py", "if missing:", "if False:", "without_migration"),
 ]
 
@@ -370,14 +399,17 @@ FAULTS = [
         "its_time_is_not_the_requests",
     ),
     (
-        "app/observability/instruments.py",
-        "request.seconds or perf_counter()",
+        "app/observability/context.py",
+        "self.seconds or perf_counter()",
         "perf_counter()",
         "its_time_is_not_the_requests",
     ),
     ("app/database/roads.py", ', scope="function")', ")", "own_session_is_given_back_before"),
     ("app/deadline.py", "self._timer.cancel()", "pass", "answer_that_has_begun"),
     ("app/deadline.py", "return self.is_over and", "return", "client_that_leaves"),
+    ("app/guard.py", "            tell_of_thread(scope)\n", "", "a_thread_goes_on"),
+    ("app/deadline.py", "if route not in _told:", "if True:", "a_thread_goes_on"),
+    ("app/deadline.py", "self.is_over = self._task.cancel()", "pass", "a_late_request"),
     ("app/guard.py", "elif length > self.max_body_size", "elif False", "refused_unread"),
     ("app/guard.py", "if total > self.max_body_size", "if False", "its_size_is_counted"),
     (
@@ -386,7 +418,7 @@ FAULTS = [
         "self.domains = tuple(name[2:]",
         "known_hosts",
     ),
-    ("app/observability/logs.py", 'str(entry["loc"])', "str(entry)", "was_not_valid"),
+    (TRACEBACKS, 'str(entry["loc"])', "str(entry)", "was_not_valid"),
     ("app/guard.py", "if len(hosts) != 1", "if not hosts", "two_hosts"),
     ("app/observability/context.py", '"app_root_path" in scope', "False", "whole_template"),
     ("app/guard.py", ' or scope["path"].startswith(PROBES)', "", "probes_come"),
@@ -402,14 +434,23 @@ FAULTS = [
     ("app/metrics/prometheus.py", "if expected and not", "if not expected and not", "asked_for"),
     ("app/metrics/prometheus.py", "max(worst, previous)", "0.0", "blocked_loop"),
     ("app/metrics/prometheus.py", "gate.size - gate.free", "gate.free", "gates_are_shown"),
-    ("app/metrics/prometheus.py", "STATEMENTS.inc(self.number)", "pass", "counted_and_timed"),
+    (
+        "app/metrics/prometheus.py",
+        "STATEMENTS.inc(self._told[0] - number)",
+        "pass",
+        "counted_and_timed",
+    ),
     ("app/metrics/exposition.py", "read_value(key)[0] + value", "read_value(key)[0]", "the_dead"),
     ("app/metrics/exposition.py", "file.unlink(missing_ok=True)", "pass", "of_the_dead"),
     ("app/metrics/files.py", "mode=0o700", "mode=0o755", "choose_the_same"),
-    ("app/metrics/files.py", "_started(int(found[1])) != found[2]", "False", "services_that_ended"),
+    ("app/metrics/files.py", "        _remove_unless_used(left)", "        pass", "a_service_left"),
+    ("app/metrics/files.py", ".flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "", "what_is_used"),
+    ("app/metrics/files.py", ".flock(lock, fcntl.LOCK_SH)", "", "last_worker_removes_it"),
+    ("app/metrics/files.py", 'f"{user}{_process_ids()}-{parent}-{_started(parent)}"', '""', "each"),
+    ("app/metrics/prometheus.py", "        leave_folder()\n", "", "last_worker_removes_it"),
     ("app/observability/context.py", "getattr(route or", "getattr(None or", "whole_template"),
     ("app/observability/context.py", "while spans and", "while False and", "run_at_once"),
-    ("app/observability/instruments.py", "(took - database) * 1000", "took * 1000", "add_up"),
+    ("app/observability/instruments.py", "took -= share.seconds", "pass", "add_up"),
     (
         "app/observability/logs.py",
         '"route": request.route}',
@@ -492,7 +533,7 @@ FAULTS = [
     ("app/main.py", "    app.add_middleware(Instruments)\n", "", "every_answer_has_an_id"),
     ("app/observability/instruments.py", "if _ACCEPTED_ID.fullmatch(given)", "if given", "forge"),
     (
-        "app/observability/instruments.py",
+        "app/observability/context.py",
         'scope["path"],',
         'scope["path"] + str(scope["query_string"]),',
         "without_its_query",
@@ -533,8 +574,8 @@ FAULTS = [
     ),
     (
         "app/metrics/prometheus.py",
-        "statements.count_up()\n        take_counts()\n\n",
-        "statements.count_up()\n\n",
+        "statements.count_up()\n        take_counts()\n        leave",
+        "statements.count_up()\n        leave",
         "counted_last_is_told",
     ),
     (
@@ -551,8 +592,8 @@ FAULTS = [
     ),
     (
         "app/observability/instruments.py",
-        "{next(self._numbers):012x}",
-        "{0:012x}",
+        "{next(self._numbers):010x}",
+        "{0:010x}",
         "has_another_id",
     ),
     ("app/observability/logs.py", "except ValueError:", "except KeyError:", "is_no_utf_8"),
@@ -728,12 +769,12 @@ KEPT = "must_not_be_kept"
 MORE = "depends_on_more"
 
 CACHE_FAULTS = [
-    ("sqlite", LAYER, "return None if credentials else encoded", "return encoded", "credentials"),
+    ("sqlite", LAYER, "return key, credentials", "return key, False", "credentials"),
     (
         "sqlite",
         LAYER,
-        'encoded + repr(user).encode(errors="surrogatepass")',
-        "encoded",
+        "digest([key, repr(user)])",
+        "key",
         "two_users",
     ),
     ("sqlite", LAYER, '("GET", "HEAD")', '("GET", "HEAD", "POST")', "other_methods_pass"),
@@ -768,6 +809,7 @@ CACHE_FAULTS = [
     ("sqlite", CACHING + "flights.py", "timeout=seconds", "timeout=None", "waits_for_ever"),
     ("sqlite", POLICY, " if pair[0] in self._query", "", "named_query_and"),
     ("sqlite", POLICY, "sorted(named, key=_name)", "named", "named_query_and"),
+    ("sqlite", POLICY, "if len(path) + len(query) < SHORT", "if True", "long_words"),
     ("sqlite", POLICY, "if errors or str(value) != text", "if errors", "as_the_route_reads_it"),
     ("sqlite", POLICY, "info.validation_alias or ", "", MORE),
     ("sqlite", POLICY, 'if model.model_config.get("extra") == "allow"', "if False", MORE),
@@ -886,7 +928,7 @@ REDIS_FAULTS = [
     ),
     ("sqlite", REDIS, "(ValueError, TypeError, AttributeError)", "KeyError", "no_entry_is_a_miss"),
     ("sqlite", REDIS, 'generation, "NX", "EX"', 'generation, "EX"', "another_workers_fill"),
-    ("sqlite", REDIS, '_encode(entry, fill), "PX", milliseconds', "_encode(entry, fill)", "ends"),
+    ("sqlite", REDIS, 'name, kept, "PX", milliseconds', "name, kept", "ends"),
     ("sqlite", REDIS, 'generation, "EX", TAG_SECONDS) for', "generation) for", "end_by_themselves"),
     ("sqlite", CONNECTION, ", driver_info=DRIVER", "", "answers_find_who_has_asked"),
 ]
@@ -1084,13 +1126,6 @@ TASKS_FAULTS = [
     ("sqlite", "app/tasks/broker_redis.py", '"socket_timeout": timeout, ', "", "as_long_as_it_may"),
     (
         "sqlite",
-        "app/tasks/broker.py",
-        "Producer(self._connection.channel())",
-        "Producer(self._connection)",
-        "as_long_as_it_may",
-    ),
-    (
-        "sqlite",
         "app/tasks/broker_redis.py",
         "settings.hard_limit * 2 + 60",
         "60",
@@ -1151,7 +1186,7 @@ Fault = tuple[str, str, str, str, str]
 
 
 def _faults() -> Iterator[Fault]:
-    own = {"sqlite.py": "sqlite", "postgresql.py": "postgresql", "mysql.py": "mysql"}
+    own = {f"{name}{end}": name for name in DATABASES for end in (".py", "_errors.py")}
     for fault in DATA_FAULTS:
         name = fault[0].rpartition("/")[2]
         for database in DATABASES:

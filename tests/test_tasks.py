@@ -290,6 +290,7 @@ def test_every_job_is_done_once_whoever_dies(
         # What still waits in the broker is behind us when a last one is done.
         asyncio.run(last_one(client))
         wait_until(lambda: stand.number(DONE) == stand.number("SELECT count(*) FROM jobs"))
+    wait_until(lambda: all(worker.is_ready for worker in workers))
     codes = [worker.stop() for worker in workers] + [beat.stop()]
 
     rows = {int(key): state for key, state in stand.sql(KEYS)}

@@ -2,12 +2,23 @@
 
 The work is cancelled where it waits, so whatever it held, a connection or a place in a
 queue, is given back. The deadline ends when the answer begins, and when a transaction is
-about to commit: a 504 must not stand for something that was done. What runs in a thread
-cannot be stopped: it goes on there after the client has been told.
+about to commit: a 504 must not stand for something that was done. What runs in a thread, as
+a `def` route does, cannot be stopped: it goes on there after the client has been told.
 """
 
 import asyncio
+import logging
 from contextvars import ContextVar
+from inspect import isasyncgenfunction, iscoroutinefunction
+
+from starlette.types import Scope
+
+from app.observability.context import path_template
+
+logger = logging.getLogger(__name__)
+
+# Routes whose threads the log has been told of: the same ones will be late again.
+_told: set[str | None] = set()
 
 
 class Deadline:
@@ -46,3 +57,15 @@ def lift_deadline() -> None:
     deadline = current_deadline.get()
     if deadline is not None:
         deadline.lift()
+
+
+def tell_of_thread(scope: Scope) -> None:
+    """Log, once for each route, that what a request past its deadline had begun goes on."""
+    endpoint, route = scope.get("endpoint"), path_template(scope)
+    if endpoint is None or iscoroutinefunction(endpoint) or isasyncgenfunction(endpoint):
+        return
+    if route not in _told:
+        _told.add(route)
+        logger.warning(
+            "past its deadline a thread of %s goes on: only async def can be stopped", route
+        )

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.deadline import Deadline, current_deadline
+from app.deadline import Deadline, current_deadline, tell_of_thread
 from app.errors import ProblemError, ProblemResponse
 
 Names = Annotated[list[str], NoDecode]  # separated by commas
@@ -103,6 +103,7 @@ class Guard:
         except asyncio.CancelledError:
             if not deadline.ended_it():
                 raise
+            tell_of_thread(scope)
             problem = ProblemResponse(504, f"There was no answer within {self.seconds:g} s.")
             await problem(scope, receive, send_with_headers)
         finally:

@@ -2,12 +2,14 @@
 
 import asyncio
 import logging
+from time import monotonic
 from typing import Literal
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 
 from app.database import TABLES, Base, BusyError, Database, UnavailableError
+from app.database.gate import Gate
 from app.draining import stopping
 from app.errors import ProblemError
 
@@ -15,6 +17,7 @@ router = APIRouter(prefix="/health", tags=["health"])
 logger = logging.getLogger(__name__)
 
 READY_TIMEOUT = 2.0  # seconds; below the usual probe timeout of a platform
+RECENT = 5.0  # seconds for which an answer to others says that the database is there
 
 
 class Health(BaseModel):
@@ -35,12 +38,14 @@ async def ready(request: Request) -> Health:
     if stopping.is_set():
         raise ProblemError(503, "The service is stopping.")
     database: Database = request.state.database
+    if _is_busy(database.reads.gate):  # to send its requests to others would make them so too
+        return Health()
     try:
         async with asyncio.timeout(READY_TIMEOUT):
             found = await database.reads.all(TABLES)
-    except BusyError:
-        return Health()  # others are being answered: to take this one out would only add to it
     except (UnavailableError, TimeoutError) as error:
+        if isinstance(error, BusyError | TimeoutError) and _is_busy(database.reads.gate):
+            return Health()
         logger.warning("not ready: the database does not answer", exc_info=error)
         raise ProblemError(503, "The database does not answer.") from None
     missing = Base.metadata.tables.keys() - {row["name"] for row in found}
@@ -48,3 +53,8 @@ async def ready(request: Request) -> Health:
         logger.warning("not ready: the database has no %s", ", ".join(sorted(missing)))
         raise ProblemError(503, "The database has not been migrated.")
     return Health()
+
+
+def _is_busy(gate: Gate) -> bool:
+    """Tell whether all connections are taken, and by requests that are being answered."""
+    return gate.free == 0 and monotonic() - gate.answered < RECENT

@@ -12,7 +12,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent
 DATA = PROJECT / ".database"
-PORT = os.environ.get("PORT", "3306")
+PORT = os.environ.get("DATABASE_PORT", "3306")
 
 
 def has_docker() -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parent.parent
 DATA = PROJECT / ".database"
-PORT = os.environ.get("PORT", "5432")
+PORT = os.environ.get("DATABASE_PORT", "5432")
 
 SETUP = """
 CREATE ROLE app SUPERUSER LOGIN PASSWORD 'app';

@@ -1,11 +1,13 @@
 """Past its deadline a request gets a 504, and gives back what it held."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
 import pytest
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 from httpx2 import AsyncClient
@@ -88,6 +90,34 @@ async def test_a_statement_of_the_flush_is_no_commit_yet(
 
     assert (await client.get("/flushes")).status_code == 504
     assert not committed
+
+
+async def test_a_thread_goes_on_and_others_are_answered(
+    client: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    release, went_on = threading.Event(), threading.Semaphore(0)
+    threads = int(current_default_thread_limiter().total_tokens)
+
+    @app.get("/threads/{number}")
+    def wait(number: int) -> None:
+        if number:
+            release.wait()
+            went_on.release()
+
+    try:
+        async with asyncio.timeout(20 * DEADLINE):
+            late = await asyncio.gather(*(client.get("/threads/1") for _ in range(threads + 1)))
+            others = [await client.get(path) for path in ("/threads/0", "/health/live")]
+    finally:
+        release.set()
+
+    assert {response.status_code for response in late} == {504}
+    assert [response.status_code for response in others] == [200, 200]
+    for _ in range(threads):
+        assert went_on.acquire(timeout=5)
+    told = [record.getMessage() for record in caplog.records if "a thread" in record.getMessage()]
+    assert len(told) == 1
+    assert "/threads/{number}" in told[0]
 
 
 async def test_a_client_that_leaves_is_no_late_one(app: FastAPI, state: dict[str, Any]) -> None:

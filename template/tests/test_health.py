@@ -1,12 +1,15 @@
 """Liveness and readiness."""
 
 import asyncio
+from math import inf
+from time import monotonic
 
 import pytest
 from httpx2 import AsyncClient
 from sqlalchemy import MetaData, Table
 
-from app.database import Base, Database, DatabaseSettings
+from app import health
+from app.database import TABLES, Base, Database, DatabaseSettings
 from app.database.gate import Gate
 
 
@@ -27,14 +30,49 @@ async def test_without_migration_it_is_not_ready(
     assert response.json()["detail"] == "The database has not been migrated."
 
 
-async def test_a_busy_service_stays_ready(
-    client: AsyncClient, state: dict[str, Database], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    full = Gate(1, queue=0, timeout=1)
-    await full.enter()
-    monkeypatch.setattr(state["database"].reads, "gate", full)
+class TestBusy:
+    """All connections are taken, and others wait."""
 
-    async with asyncio.timeout(1):
+    @pytest.fixture(params=[0, 500])
+    async def full(
+        self,
+        request: pytest.FixtureRequest,
+        state: dict[str, Database],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> Gate:
+        full = Gate(1, queue=request.param, timeout=5)
+        await full.enter()
+        reads = state["database"].reads
+        await reads.all(TABLES)
+        full.answered = reads.gate.answered
+        monkeypatch.setattr(reads, "gate", full)
+        monkeypatch.setattr(health, "READY_TIMEOUT", 0.2)
+        return full
+
+    async def test_a_busy_service_stays_ready(self, client: AsyncClient, full: Gate) -> None:
+        async with asyncio.timeout(1):
+            assert (await client.get("/health/ready")).status_code == 200
+        assert full.waiting == 0  # a probe is answered at once, not when it is its turn
+
+    async def test_one_that_waits_for_a_silent_database_does_not(
+        self, client: AsyncClient, full: Gate, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(health, "RECENT", 0.0)
+
+        response = await client.get("/health/ready")
+
+        assert response.status_code == 503
+        assert response.json()["detail"] == "The database does not answer."
+
+    @pytest.mark.parametrize("full", [500], indirect=True)
+    async def test_an_answer_to_another_meanwhile_is_one(
+        self,
+        client: AsyncClient,
+        full: Gate,
+    ) -> None:
+        full.answered = -inf
+        asyncio.get_running_loop().call_later(0.1, setattr, full, "answered", monotonic())
+
         assert (await client.get("/health/ready")).status_code == 200
 
 

@@ -149,6 +149,7 @@ class AsyncpgReads:
             if not compiled.described:
                 await compiled.describe(connection)
             records = await connection.fetch(compiled.sql, *arguments)
+            self.gate.answered = monotonic()
             clean = True
         except UNAVAILABLE as error:
             raise UnavailableError from error

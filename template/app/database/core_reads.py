@@ -1,5 +1,6 @@
 """The read road on an engine of SQLAlchemy."""
 
+from time import monotonic
 from typing import Any
 
 from sqlalchemy.exc import DBAPIError, MultipleResultsFound
@@ -35,6 +36,7 @@ class CoreReads:
         try:
             async with self.gate, self.engine.connect() as connection:
                 result = await connection.execute(query.statement, parameters)
+                self.gate.answered = monotonic()
                 return [row._asdict() for row in result]
         except DBAPIError as error:
             if self._is_unavailable(error):

@@ -6,6 +6,7 @@ under load the unlucky wait ten times as long as the others.
 
 import asyncio
 from collections import deque
+from math import inf
 from types import TracebackType
 
 from app.errors import ProblemError
@@ -37,6 +38,7 @@ class Gate:
     def __init__(self, size: int, *, queue: int, timeout: float) -> None:
         self.size = size
         self.free = size
+        self.answered = -inf  # when one inside last got an answer, by `time.monotonic`
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._queue = queue
         self._timeout = timeout

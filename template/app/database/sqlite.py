@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from sqlite3 import SQLITE_BUSY, SQLITE_CANTOPEN, OperationalError
+from threading import Thread
 from typing import Any, Literal
+from weakref import WeakSet
 
+import aiosqlite
 from alembic.autogenerate.api import AutogenContext
 from pydantic import Field, field_validator
 from sqlalchemy import Column, ColumnElement, DateTime, Dialect, Integer, bindparam, event, select
@@ -74,8 +77,27 @@ def any_of(column: InstrumentedAttribute[Any] | Column[Any], name: str) -> Colum
     return column.in_(bindparam(name, expanding=True))
 
 
+class Connector:
+    """Opens connections, and knows their threads, which tell the event loop what they have done."""
+
+    def __init__(self) -> None:
+        self._threads: WeakSet[Thread] = WeakSet()
+
+    def __call__(self, *arguments: Any, **options: Any) -> aiosqlite.Connection:
+        """Begin to open a connection."""
+        connection = aiosqlite.connect(*arguments, **options)
+        connection._thread.daemon = True  # as SQLAlchemy has it
+        self._threads.add(connection._thread)
+        return connection
+
+    async def ended(self, seconds: float) -> None:
+        """Wait for threads of connections that were given up half-way: the loop may close then."""
+        for thread in list(self._threads):
+            await asyncio.to_thread(thread.join, seconds)
+
+
 def create_write_engine(
-    url: str, settings: DatabaseSettings, *, foreign_keys: bool = True
+    url: str, settings: DatabaseSettings, connector: Connector, *, foreign_keys: bool = True
 ) -> AsyncEngine:
     """Create the engine whose transactions begin with the write lock.
 
@@ -92,6 +114,7 @@ def create_write_engine(
         max_overflow=0,
         pool_timeout=settings.timeout,
         hide_parameters=True,
+        connect_args={"async_creator_fn": connector},
     )
     pragma = f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}"
     event.listen(engine.sync_engine, "connect", _configure(settings.timeout, pragma))
@@ -103,7 +126,7 @@ def create_write_engine(
     return engine
 
 
-def create_read_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
+def create_read_engine(url: str, settings: DatabaseSettings, connector: Connector) -> AsyncEngine:
     """Create the engine for reads: no transactions, and no statement that writes."""
     engine = create_async_engine(
         url,
@@ -115,6 +138,7 @@ def create_read_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
         # Nothing to roll back outside a transaction: spares two round trips per request.
         pool_reset_on_return=None,
         skip_autocommit_rollback=True,
+        connect_args={"async_creator_fn": connector},
     )
     pragma = "PRAGMA query_only = ON"
     event.listen(engine.sync_engine, "connect", _configure(settings.timeout, pragma))
@@ -160,8 +184,9 @@ def is_unavailable(error: DBAPIError) -> bool:
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
     """Open both roads for as long as the service runs."""
-    writes = create_write_engine(settings.url, settings)
-    reads = create_read_engine(settings.url, settings)
+    connector = Connector()
+    writes = create_write_engine(settings.url, settings, connector)
+    reads = create_read_engine(settings.url, settings, connector)
     recorder = Recorder(settings.slow)
     recorder.watch(writes)
     recorder.watch(reads)
@@ -178,6 +203,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
     finally:
         await reads.dispose()
         await writes.dispose()
+        await connector.ended(settings.timeout)
 
 
 def _render_type(kind: str, value: Any, autogenerate: AutogenContext) -> str | Literal[False]:
@@ -194,7 +220,7 @@ MIGRATION_OPTIONS: dict[str, Any] = {"render_as_batch": True, "render_item": _re
 @asynccontextmanager
 async def connect_for_migrations(url: str) -> AsyncIterator[AsyncConnection]:
     """Open a connection that migrations may change the tables on."""
-    engine = create_write_engine(url, DatabaseSettings(), foreign_keys=False)
+    engine = create_write_engine(url, DatabaseSettings(), Connector(), foreign_keys=False)
     try:
         async with engine.connect() as connection:
             yield connection

@@ -1,42 +1,82 @@
-"""Where the workers of a service keep their metrics: files in a folder that they share."""
+"""Where the workers of a service keep their metrics: files in a folder that they share.
 
+The files are named after processes, whose ids containers that share a folder have alike. So
+each start of a service has a folder of its own, and a lock in it says that a worker uses it:
+that holds across containers, where an id says nothing.
+"""
+
+import fcntl
 import os
-import re
 import shutil
 import tempfile
+from contextlib import suppress
 from multiprocessing import parent_process
 from pathlib import Path
+from typing import TextIO
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+PREFIX = "metrics-"
+LOCK = "used"
+
+_held: list[TextIO] = []
 
 
 def share_between_workers() -> None:
-    """Choose the folder, unless this is the only worker.
+    """Make the folder, in the one that `PROMETHEUS_MULTIPROC_DIR` names or in memory.
 
-    All workers of a service have the same parent, so it is that process'.
+    All workers of a service have the same parent, so it is named after that. One that is the
+    only one needs none, unless the variable is set.
     """
     alone = int(os.environ.get("WEB_CONCURRENCY") or 1) == 1 and parent_process() is None
-    if not alone:
+    if not alone or os.environ.get(VARIABLE):
         share_below(os.getppid())
 
 
 def share_below(parent: int) -> None:
-    """Choose the folder for a process and those that it starts, unless `PROMETHEUS_MULTIPROC_DIR` names one."""
-    if VARIABLE in os.environ:
-        return
-    memory = Path("/dev/shm")  # noqa: S108  (a folder of our own in it)
-    base = memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
-    # Containers may share the memory, and have the same ids in it.
-    prefix = f"metrics-{os.getuid()}-{_process_ids()}-"
-    folder = base / f"{prefix}{parent}-{_started(parent)}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} is somebody else's")
+    """Make the folder for a process and those that it starts."""
+    named = os.environ.get(VARIABLE)
+    if named and Path(named).name.startswith(PREFIX):
+        return  # chosen by the process that started this one
+    base = Path(named) if named else _memory()
+    base.mkdir(parents=True, exist_ok=True)
+    user = f"{PREFIX}{os.getuid()}-"
+    folder = base / f"{user}{_process_ids()}-{parent}-{_started(parent)}"
+    _held.append(_hold(folder))
     os.environ[VARIABLE] = str(folder)
-    for left in base.glob(f"{prefix}*"):  # by services that have ended
-        found = re.fullmatch(r"(\d+)-(\d+)", left.name.removeprefix(prefix))
-        if found and _started(int(found[1])) != found[2]:
-            shutil.rmtree(left, ignore_errors=True)
+    for left in base.glob(f"{user}*"):  # by services that were killed
+        _remove_unless_used(left)
+
+
+def leave_folder() -> None:
+    """Remove the folder if no other worker uses it: call it when the service stops."""
+    while _held:
+        lock = _held.pop()
+        lock.close()
+        _remove_unless_used(Path(lock.name).parent)
+
+
+def _memory() -> Path:
+    memory = Path("/dev/shm")  # noqa: S108  (a folder of our own in it)
+    return memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
+
+
+def _hold(folder: Path) -> TextIO:
+    """Make a folder, and have it in use until what is returned is closed."""
+    while True:
+        with suppress(FileNotFoundError):  # whoever was the last to use it has just removed it
+            folder.mkdir(mode=0o700, exist_ok=True)
+            if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+                raise PermissionError(f"{folder} is somebody else's")
+            lock = (folder / LOCK).open("a")
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            if os.path.samestat(os.fstat(lock.fileno()), (folder / LOCK).stat()):
+                return lock
+
+
+def _remove_unless_used(folder: Path) -> None:
+    with suppress(OSError), (folder / LOCK).open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _process_ids() -> int:

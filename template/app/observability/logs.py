@@ -2,28 +2,18 @@
 
 import json
 import logging
-import re
 from contextlib import suppress
 from datetime import UTC, datetime
-from traceback import format_tb
 from typing import Any, TextIO
 
-from fastapi.exceptions import ValidationException
-from pydantic import ValidationError
 from pydantic_core import to_json
 
 from app.observability.context import current_request
+from app.observability.tracebacks import format_safely
 from app.settings import Settings
 
 # What every record has: the rest came with `extra=`.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
-
-# Databases repeat a row's values in some errors, which may be secrets.
-_VALUES = re.compile(
-    r"(?<=^DETAIL:).*?(?=^HINT|^CONTEXT|^\[SQL|^\(Background|^The above|^During|^Traceback|\Z)"
-    r"|(?<=Duplicate entry ).*?(?= for key)",
-    re.MULTILINE | re.DOTALL,
-)
 
 
 class RequestRecord(logging.LogRecord):
@@ -58,13 +48,14 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 class SafeFormatter(logging.Formatter):
     """Formats exceptions without the values that some of them repeat."""
 
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, whatever a handler of another's has made of the exception before."""
+        record.exc_text = None
+        return super().format(record)
+
     def formatException(self, ei: Any) -> str:  # noqa: N802
-        """Return the traceback; what was not valid is told by its place only."""
-        _, error, at = ei
-        if isinstance(error, ValidationError | ValidationException):
-            places = ", ".join(str(entry["loc"]) for entry in error.errors())
-            return "".join(format_tb(at)) + f"{type(error).__name__}: {places}"
-        return _VALUES.sub(" ...\n", super().formatException(ei))
+        """Return the traceback."""
+        return format_safely(ei[1]) if ei[1] is not None else ""
 
 
 class JSONFormatter(SafeFormatter):

@@ -122,5 +122,4 @@ class Sender:
             self._connection = self._celery.connection_for_write(
                 connect_timeout=self._timeout, transport_options=self._options
             )
-            # The channel, not the connection, by which it would try for ever.
             self._producer = self._celery.amqp.Producer(self._connection.channel())

@@ -25,7 +25,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.caching import Cached
-from app.caching.policies import Route
+from app.caching.policies import SHORT, Route
 from app.caching.settings import CacheSettings
 from app.observability.context import RequestContext, current_request
 from tests.caching.conftest import Service, token_user
@@ -578,6 +578,16 @@ async def test_a_write_makes_its_tags_stale_and_no_others(service: Service) -> N
 
     assert (await client.get("/thing")).content == b"2"
     assert service.outcomes["/thing", "stale"] == 1
+
+
+def test_a_clients_long_words_are_not_remembered() -> None:
+    route = Route("/found", Cached(seconds=60, query=["word"]))
+
+    for word in ("tea", "t" * SHORT):
+        query = f"word={word}".encode()
+        for _ in range(2):
+            assert route.match({"path": "/found", "query_string": query})
+    assert route._known.cache_info().currsize == 1
 
 
 async def test_a_parameter_that_is_no_utf_8_does_no_harm(service: Service) -> None:

@@ -12,6 +12,11 @@ START = {"open_database", "connect_for_migrations"}
 # Where a call may block, by the end of a file's path: nobody waits while a service starts.
 MAY_BLOCK = [("app/database/sqlite.py", START)]
 NO_DATABASE = "The test database cannot be made."
+# What is told of a row that is there already, and of one that refers to none.
+VIOLATIONS = (
+    ("SQLITE_CONSTRAINT_UNIQUE", "words.text"),
+    ("SQLITE_CONSTRAINT_FOREIGNKEY", "FOREIGN KEY"),
+)
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.database import Database, DatabaseSettings, Query, UnavailableError, WriteSession
 from app.database.core_reads import CoreReads
+from app.observability.tracebacks import format_safely
 from tests.database.scratch import existing
 
 counters = Table("counters", MetaData(), Column("value", Integer))
@@ -147,6 +148,50 @@ async def test_a_commit_that_the_connection_does_not_outlive_is_an_error(
 
     assert response.status_code in (500, 503)
     assert await reads.one(VALUE) == {"value": 0}
+
+
+VALUE_ERRORS = [
+    ("INSERT INTO counters VALUES (:secret)", "1366"),
+    ("INSERT INTO counters SELECT :secret + 0", "1292"),
+    ("SELEC :secret", "1064"),
+    ("SELECT :secret, missing FROM counters", "1054 "),
+]
+
+
+@pytest.mark.parametrize(("statement", "told"), VALUE_ERRORS)
+async def test_an_error_of_a_value_does_not_tell_it(
+    database: Database, statement: str, told: str
+) -> None:
+    async def fail() -> None:
+        async with database.writes.session() as session:
+            await session.execute(text(statement), {"secret": "hunter2"})
+
+    with pytest.raises(DBAPIError) as failed:
+        await fail()
+
+    line = format_safely(failed.value)
+    assert f"Error) {told}" in line
+    assert "hunter2" not in line
+
+
+async def test_nor_does_one_that_took_too_long(database: Database) -> None:
+    slow = text("SELECT benchmark(1000000000, md5(:secret)) FROM counters")
+
+    async def fail() -> None:
+        async with database.writes.session() as session:
+            version = (await session.execute(text("SELECT version()"))).scalar_one()
+            maria = "MariaDB" in version
+            limit = "max_statement_time = 0.1" if maria else "max_execution_time = 100"
+            await session.execute(text(f"SET SESSION {limit}"))
+            await session.execute(slow, {"secret": "hunter2"})
+
+    with pytest.raises(DBAPIError) as failed:
+        await fail()
+    await database.writes.engine.dispose()  # the limit is the session's
+
+    line = format_safely(failed.value)
+    assert "1969" in line or "3024" in line
+    assert "hunter2" not in line
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "READ_DATABASE_URL"])

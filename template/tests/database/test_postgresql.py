@@ -15,7 +15,9 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Table,
+    Text,
     bindparam,
+    cast,
     column,
     func,
     insert,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.exc import DBAPIError
 
 from app.database import (
     Database,
@@ -34,6 +37,7 @@ from app.database import (
     asyncpg_reads,
 )
 from app.database.asyncpg_reads import AsyncpgReads
+from app.observability.tracebacks import format_safely
 from tests.database.scratch import existing
 
 metadata = MetaData()
@@ -235,6 +239,49 @@ async def test_a_commit_that_the_database_refuses_is_an_error(
     assert response.status_code == 500
     orphans = Query(select(func.to_regclass("orphans").label("oid")))
     assert await reads.one(orphans) == {"oid": None}
+
+
+VALUE_ERRORS = [
+    ("SELECT CAST(CAST(:secret AS text) AS integer)", "SQLSTATE 22P02"),
+    ("SELECT CAST(CAST(:secret AS text) AS json)", "SQLSTATE 22P02"),
+    ("UPDATE counters SET value = :secret", "invalid input for query argument $1"),
+    ("SELECT pg_sleep(9), CAST(:secret AS text)", "SQLSTATE 57014"),
+]
+
+
+@pytest.mark.parametrize(("statement", "told"), VALUE_ERRORS)
+async def test_an_error_of_a_value_does_not_tell_it(
+    database: Database, statement: str, told: str
+) -> None:
+    async def fail() -> None:
+        async with database.writes.session() as session:
+            await session.execute(text("SET LOCAL statement_timeout = '100ms'"))
+            await session.execute(text(statement), {"secret": "hunter2"})
+
+    with pytest.raises((DBAPIError, UnavailableError)) as failed:
+        await fail()
+
+    line = format_safely(failed.value)
+    assert told in line
+    assert "hunter2" not in line
+
+
+async def test_nor_does_a_read(reads: AsyncpgReads) -> None:
+    number = Query(select(cast(bindparam("secret", type_=Text), Integer).label("number")))
+
+    with pytest.raises(asyncpg.DataError) as failed:
+        await reads.one(number, secret="hunter2")  # noqa: S106
+
+    line = format_safely(failed.value)
+    assert "SQLSTATE 22P02" in line
+    assert "hunter2" not in line
+
+
+async def test_an_error_of_the_schema_tells_the_name(reads: AsyncpgReads) -> None:
+    with pytest.raises(asyncpg.UndefinedTableError) as failed:
+        await reads.all(Query(select(column("id")).select_from(table("missing"))))
+
+    assert 'relation "missing" does not exist (SQLSTATE 42P01)' in format_safely(failed.value)
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "READ_DATABASE_URL"])

@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import threading
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,30 @@ async def test_connections_of_both_roads_are_configured(
 async def test_writes_check_foreign_keys(database: Database) -> None:
     async with database.writes.session() as session:
         assert (await session.execute(text("PRAGMA foreign_keys"))).scalar_one() == 1
+
+
+async def test_no_thread_outlives_the_database(
+    settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would tell an event loop that may be closed by then."""
+    connect, begun = sqlite3.connect, threading.Event()
+
+    def slow(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        begun.set()
+        time.sleep(0.3)
+        connection: sqlite3.Connection = connect(*arguments, **options)
+        return connection
+
+    monkeypatch.setattr(sqlite3, "connect", slow)
+    before = set(threading.enumerate())
+    async with open_database(settings) as database:
+        reading = asyncio.create_task(value_of(database))
+        await asyncio.to_thread(begun.wait)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+    left = [thread.name for thread in set(threading.enumerate()) - before]
+    assert not [name for name in left if "connection_worker" in name]
 
 
 @pytest.fixture

@@ -168,6 +168,7 @@ async def test_an_error_does_not_tell_values(database: Database) -> None:
         with pytest.raises(IntegrityError) as failed:
             await write()
 
+    assert "parameters hidden" in str(failed.value)
     error = (failed.type, failed.value, failed.tb)
     record = logging.LogRecord("shop", logging.ERROR, "", 0, "failed", None, error)
     for formatter in (JSONFormatter(), TextFormatter()):

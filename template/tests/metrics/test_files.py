@@ -1,14 +1,17 @@
 """What several workers counted, and those that are no more."""
 
+import fcntl
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from app.metrics.files import VARIABLE
+from app.metrics.files import LOCK, PREFIX, VARIABLE
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,7 +29,8 @@ print(exposition().decode(), end="", flush=True)
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "metrics"
+    """One that a worker has been given."""
+    folder = tmp_path / f"{PREFIX}1"
     folder.mkdir()
     return folder
 
@@ -65,15 +69,29 @@ def test_the_gauges_of_the_dead_are_forgotten(folder: Path) -> None:
     assert not (folder / "gauge_livesum_999999999.db").exists()
 
 
+# A worker that stops at once: says where its files were, and whether they were there.
+SERVE = f"""
+import asyncio, os
+from app.main import app
+
+async def serve():
+    async with app.router.lifespan_context(app):
+        folder = os.environ["{VARIABLE}"]
+        print(folder, os.path.isdir(folder), flush=True)
+
+asyncio.run(serve())
+"""
+
+
 class TestSharing:
     """Where the files are."""
 
     @staticmethod
-    def folder_of(**settings: str) -> str:
-        """Return the folder that a worker of a service chooses."""
+    def run(code: str, **settings: str) -> str:
+        """Return what a worker of a service says."""
         environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
         return subprocess.run(  # noqa: S603  (our own words)
-            [sys.executable, "-c", f"import app.metrics, os; print(os.environ.get('{VARIABLE}'))"],
+            [sys.executable, "-c", code],
             cwd=ROOT,
             env={**environment, **settings},
             capture_output=True,
@@ -81,27 +99,69 @@ class TestSharing:
             check=True,
         ).stdout.strip()
 
-    def test_the_workers_of_a_service_choose_the_same(self) -> None:
-        first, second = self.folder_of(WEB_CONCURRENCY="2"), self.folder_of(WEB_CONCURRENCY="2")
+    def folder_of(self, **settings: str) -> str:
+        """Return the folder that a worker of a service chooses; nobody uses it any more."""
+        code = f"import app.metrics, os; print(os.environ.get('{VARIABLE}'))"
+        return self.run(code, **settings)
+
+    def test_the_workers_of_a_service_choose_the_same(self, tmp_path: Path) -> None:
+        both = {"WEB_CONCURRENCY": "2", VARIABLE: str(tmp_path)}
+
+        first, second = self.folder_of(**both), self.folder_of(**both)
 
         assert first == second
         assert f"-{os.getpid()}-" in first
         assert Path(first).stat().st_mode & 0o777 == 0o700
-        Path(first).rmdir()
+
+    def test_it_is_in_memory_unless_one_is_named(self) -> None:
+        memory = Path("/dev/shm")  # noqa: S108
+        chosen = self.folder_of(WEB_CONCURRENCY="2")
+        shutil.rmtree(chosen, ignore_errors=True)
+
+        assert Path(chosen).parent in (memory, Path(tempfile.gettempdir()))
+        assert f"-{os.getpid()}-" in chosen
 
     def test_one_worker_needs_none(self) -> None:
         assert self.folder_of(WEB_CONCURRENCY="1") == "None"
 
-    def test_a_folder_that_is_named_is_used(self, tmp_path: Path) -> None:
+    def test_services_that_share_a_folder_have_one_each_in_it(self, tmp_path: Path) -> None:
+        ours = Path(self.folder_of(**{VARIABLE: str(tmp_path)}))
+
+        assert ours.parent == tmp_path
+        assert self.folder_of(**{VARIABLE: str(ours)}) == str(ours)  # a child's is its parent's
+
+    def test_what_a_service_left_is_removed_but_not_what_is_used(self, tmp_path: Path) -> None:
         named = {VARIABLE: str(tmp_path)}
-        assert self.folder_of(WEB_CONCURRENCY="2", **named) == str(tmp_path)
-
-    def test_folders_of_services_that_ended_are_removed(self) -> None:
-        ours = Path(self.folder_of(WEB_CONCURRENCY="2"))
-        left = ours.with_name(re.sub(r"\d+-\d+$", "999999999-1", ours.name))
+        ours = Path(self.folder_of(**named))
+        # As containers would call them: their processes have other ids, or the same.
+        left, used = (
+            ours.with_name(re.sub(r"-\d+(-\d+-\d+)$", rf"-{space}\1", ours.name))
+            for space in (1, 2)
+        )
         left.mkdir()
+        used.mkdir()
 
-        self.folder_of(WEB_CONCURRENCY="2")
+        with (used / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            self.folder_of(**named)
 
+        assert used.exists()
         assert not left.exists()
-        ours.rmdir()
+
+    def test_the_last_worker_removes_it(self, tmp_path: Path) -> None:
+        named = {VARIABLE: str(tmp_path), "WEB_CONCURRENCY": "2"}
+
+        ours, _, there = self.run(SERVE, **named).partition(" ")
+
+        assert there == "True"
+        assert not Path(ours).exists()
+
+    def test_one_that_others_still_use_stays(self, tmp_path: Path) -> None:
+        named = {VARIABLE: str(tmp_path), "WEB_CONCURRENCY": "2"}
+        ours = Path(self.folder_of(**named))
+
+        with (ours / LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            self.run(SERVE, **named)
+
+        assert ours.exists()
