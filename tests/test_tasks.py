@@ -168,16 +168,17 @@ class Client:
 JOBS = 1000
 AHEAD = 200  # jobs that wait at most, before more are posted
 KILLS = 8
-STALL = 15.0  # seconds without a job done at most: a broker's restart, a lease and a sweep
+STALL = 10.0  # seconds without a job done while the broker is there: a lease, a sweep, and a margin
 
 
 @dataclass
 class Progress:
-    """How many jobs are done, and the longest time in which none was."""
+    """How many jobs are done, and the longest time in which none was, though the broker was there."""
 
     stand: Stand
     done: int = 0
     stalled: float = 0.0
+    away: bool = False  # the broker is
 
     async def follow(self, over: Callable[[], bool]) -> None:
         """Look again and again until it is over."""
@@ -185,6 +186,7 @@ class Progress:
         while not over():
             found = await asyncio.to_thread(self.stand.number, DONE)
             now = perf_counter()
+            last = now if self.away else last
             self.stalled = max(self.stalled, now - last)
             assert now - last < STALL, f"{found} done, and no more for {STALL:g} s"
             if found > self.done:
@@ -219,11 +221,10 @@ class Chaos:
     workers: list[Celery]
     random: Random = field(default_factory=lambda: Random(1))  # noqa: S311
     returns: list[float] = field(default_factory=list)  # seconds from a restart to the next job
-    away: bool = False  # the broker is
 
     def may_post(self) -> bool:
         """Tell whether not too many wait, unless it is the broker that they wait for."""
-        return self.away or len(self.client.accepted) < self.progress.done + AHEAD
+        return self.progress.away or len(self.client.accepted) < self.progress.done + AHEAD
 
     async def kill_workers(self) -> None:
         """Kill one of a worker's processes, its parent, or all at once; a new one is started."""
@@ -248,14 +249,14 @@ class Chaos:
         """Restart the broker, while jobs are posted, and once kill one of the service's workers."""
         for share, first in ((0.3, True), (0.65, False)):
             await self.progress.reach(int(JOBS * share))
+            self.progress.away = True
             await asyncio.to_thread(self.server.stop)
-            self.away = True
             posted = len(self.client.accepted) + 20
             await reached(lambda: len(self.client.accepted) >= posted)  # noqa: B023
             if first:  # with what it has not handed over yet
                 os.kill(min(workers_of(self.parent)), signal.SIGKILL)
             await asyncio.to_thread(self.server.start)
-            self.away = False
+            self.progress.away = False
             self.returns.append(await self.progress.reach(self.progress.done + 1))
 
 
@@ -403,7 +404,8 @@ def test_a_broker_that_is_gone_or_silent_holds_up_no_request(
                     f" {len(sides[1].client.accepted) - done} jobs done {took:.1f} s later"
                 )
                 assert p99[1] < 1.5 * p99[0]
-                assert lag[1] < 0.05
+                # A machine that is busy with other things holds both.
+                assert lag[1] < max(0.05, 1.5 * lag[0])
 
 
 async def warm_up(usual: Side, other: Side) -> None:
