@@ -221,10 +221,11 @@ class Chaos:
     workers: list[Celery]
     random: Random = field(default_factory=lambda: Random(1))  # noqa: S311
     returns: list[float] = field(default_factory=list)  # seconds from a restart to the next job
+    wanted: int = 0  # jobs posted while the broker is away
 
     def may_post(self) -> bool:
-        """Tell whether not too many wait, unless it is the broker that they wait for."""
-        return self.progress.away or len(self.client.accepted) < self.progress.done + AHEAD
+        """Tell whether not too many wait, or some are wanted nevertheless."""
+        return len(self.client.accepted) < max(self.progress.done + AHEAD, self.wanted)
 
     async def kill_workers(self) -> None:
         """Kill one of a worker's processes, its parent, or all at once; a new one is started."""
@@ -251,8 +252,8 @@ class Chaos:
             await self.progress.reach(int(JOBS * share))
             self.progress.away = True
             await asyncio.to_thread(self.server.stop)
-            posted = len(self.client.accepted) + 20
-            await reached(lambda: len(self.client.accepted) >= posted)  # noqa: B023
+            self.wanted = len(self.client.accepted) + 20
+            await reached(lambda: len(self.client.accepted) >= self.wanted)
             if first:  # with what it has not handed over yet
                 os.kill(min(workers_of(self.parent)), signal.SIGKILL)
             await asyncio.to_thread(self.server.start)
