@@ -138,7 +138,7 @@ DATA_FAULTS = [
     (DATA + "postgresql_errors.py", "error.constraint_name", "None", NAMES),
     (DATA + "postgresql_errors.py", "{error.args[0]} (", "{error} (", NAMES),
     (DATA + "postgresql_errors.py", "startswith(_NAMING)", "startswith('')", "error_of_a_value"),
-    (DATA + "postgresql_errors.py", '.partition(":")[0]', "", "error_of_a_value"),
+    (DATA + "postgresql_errors.py", '.partition(":")[0]', "", "one_of_the_drivers_own"),
     (DATA + "postgresql_errors.py", '"40", "42", ', '"40", ', "error_of_the_schema"),
     (DATA + "mysql_errors.py", "_DUPLICATE = 1062", "_DUPLICATE = 0", NAMES),
     (DATA + "mysql_errors.py", "_KEY.search(str(message))", "[message]", NAMES),
@@ -936,6 +936,7 @@ REDIS_FAULTS = [
 OUTBOUND = "app/outbound.py"
 
 OUTBOUND_FAULTS = [
+    ("sqlite", OUTBOUND, "if len(body) > self._max_bytes", "if False", "too_large_an_answer"),
     ("sqlite", OUTBOUND, "async with places:", "if True:", "no_more_than_that_at_once"),
     (
         "sqlite",
@@ -968,8 +969,8 @@ OUTBOUND_FAULTS = [
     (
         "sqlite",
         OUTBOUND,
-        "await self._client.request(",
-        "await AsyncClient().request(",
+        "self._client.stream(",
+        "AsyncClient().stream(",
         "they_are_kept or with_the_next",
     ),
     ("sqlite", OUTBOUND, "DefaultCookiePolicy(allowed_domains=[])", "", "with_the_next"),
