@@ -1144,6 +1144,8 @@ TASKS_FAULTS = [
     ),
     ("sqlite", "app/jobs/settings.py", "broker_module(url) is None", "False", "broker_is_refused"),
     ("sqlite", "app/tasks/liveness.py", "self.runs and ", "", "stands_still"),
+    ("sqlite", "app/tasks/liveness.py", "loop.runs = True", "pass", "when_the_loop_runs"),
+    ("sqlite", "app/tasks/liveness.py", "self.timer is not None", "True", "when_the_loop_runs"),
     (
         "sqlite",
         "app/tasks/exporter.py",

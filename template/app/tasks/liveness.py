@@ -44,6 +44,7 @@ def watch(celery: Any) -> None:
 
     class Turning(bootsteps.StartStopStep):  # type: ignore[misc]
         requires = ("celery.worker.consumer.tasks:Tasks",)
+        timer: Any = None  # it may be stopped before it was started
 
         def start(self, consumer: Any) -> None:
             loop.turn()
@@ -52,7 +53,8 @@ def watch(celery: Any) -> None:
 
         def stop(self, consumer: Any) -> None:
             loop.runs = False
-            self.timer.cancel()
+            if self.timer is not None:
+                self.timer.cancel()
 
     celery.steps["consumer"].add(Turning)
     Thread(target=touch, daemon=True).start()
