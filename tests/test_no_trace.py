@@ -24,7 +24,7 @@ WORDS: dict[tuple[str, Answer | tuple[Answer, ...]], str] = {
         "tasks",
         "celery",
     ): r"celery|kombu|\bjobs\b(?!:)|jobs_|(?-i:TASKS_)|BROKER_URL|psycopg|.pymysql>=|outbox",
-    ("broker", "redis"): r"broker_redis|noeviction",
+    ("broker", "redis"): r"broker_redis",
     ("broker", "rabbitmq"): r"rabbit|amqp://|broker_amqp|quorum",
     ("outbound", True): r"outbound|upstream|stamina|supplier|Offer",
     ("process_pool", True): r"process.(pool|work)|similar|computing",

@@ -138,7 +138,7 @@ DATA_FAULTS = [
     (DATA + "postgresql_errors.py", "error.constraint_name", "None", NAMES),
     (DATA + "postgresql_errors.py", "{error.args[0]} (", "{error} (", NAMES),
     (DATA + "postgresql_errors.py", "startswith(_NAMING)", "startswith('')", "error_of_a_value"),
-    (DATA + "postgresql_errors.py", '.partition(":")[0]', "", "error_of_a_value"),
+    (DATA + "postgresql_errors.py", '.partition(":")[0]', "", "one_of_the_drivers_own"),
     (DATA + "postgresql_errors.py", '"40", "42", ', '"40", ', "error_of_the_schema"),
     (DATA + "mysql_errors.py", "_DUPLICATE = 1062", "_DUPLICATE = 0", NAMES),
     (DATA + "mysql_errors.py", "_KEY.search(str(message))", "[message]", NAMES),
@@ -936,6 +936,7 @@ REDIS_FAULTS = [
 OUTBOUND = "app/outbound.py"
 
 OUTBOUND_FAULTS = [
+    ("sqlite", OUTBOUND, "if len(body) > self._max_bytes", "if False", "too_large_an_answer"),
     ("sqlite", OUTBOUND, "async with places:", "if True:", "no_more_than_that_at_once"),
     (
         "sqlite",
@@ -968,8 +969,8 @@ OUTBOUND_FAULTS = [
     (
         "sqlite",
         OUTBOUND,
-        "await self._client.request(",
-        "await AsyncClient().request(",
+        "self._client.stream(",
+        "AsyncClient().stream(",
         "they_are_kept or with_the_next",
     ),
     ("sqlite", OUTBOUND, "DefaultCookiePolicy(allowed_domains=[])", "", "with_the_next"),
@@ -1143,6 +1144,8 @@ TASKS_FAULTS = [
     ),
     ("sqlite", "app/jobs/settings.py", "broker_module(url) is None", "False", "broker_is_refused"),
     ("sqlite", "app/tasks/liveness.py", "self.runs and ", "", "stands_still"),
+    ("sqlite", "app/tasks/liveness.py", "loop.runs = True", "pass", "when_the_loop_runs"),
+    ("sqlite", "app/tasks/liveness.py", "self.timer is not None", "True", "when_the_loop_runs"),
     (
         "sqlite",
         "app/tasks/exporter.py",
@@ -1158,6 +1161,28 @@ TASKS_FAULTS = [
         "through_all_items",
     ),
     ("sqlite", "app/items/work.py", "last=last, ", "last=0, ", "through_all_items"),
+]
+
+CONSUMER = "app/tasks/consumer.py"
+
+TASKS_FAULTS += [
+    (
+        "sqlite",
+        "app/tasks/broker_redis.py",
+        "if self.connection is None or",
+        "if",
+        "outlives_the_loss",
+    ),
+    ("sqlite", CONSUMER, "interval_max=LONGEST", "interval_max=30", "within_seconds"),
+    ("sqlite", CONSUMER, 'if "delayed_delivery" not in step', "", "nobody_uses"),
+    (
+        "sqlite",
+        "app/tasks/broker.py",
+        '        worker_consumer="app.tasks.consumer:Consumer",\n',
+        "",
+        "within_seconds",
+    ),
+    ("sqlite", "app/tasks/broker.py", '"queue": SWEEPS, ', '"queue": "quick", ', "behind_jobs"),
 ]
 
 TASKS_FAULTS += [

@@ -50,6 +50,9 @@ set_on_retry_hooks([LoggingOnRetryHook])
 # To do these twice is to do them once: https://www.rfc-editor.org/rfc/rfc9110#name-idempotent-methods
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
+# Said of bytes that have been unpacked.
+OF_TRANSPORT = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+
 
 class OutboundSettings(BaseSettings):
     """Where other services are, and how much is asked of them."""
@@ -72,10 +75,15 @@ class OutboundSettings(BaseSettings):
     connect_timeout: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     timeout: float = Field(default=5.0, gt=0, allow_inf_nan=False)
     attempts: int = Field(default=3, ge=1)  # for calls that may be repeated
+    max_bytes: int = Field(default=10_485_760, ge=0)  # of an answer, unpacked
 
 
 class UpstreamError(ProblemError):
     """Another service has failed (502) or took too long (504)."""
+
+
+class _TooLargeError(Exception):
+    """An answer is larger than any should be."""
 
 
 class _BusyUpstreamError(Exception):
@@ -105,6 +113,7 @@ class Upstream:
         self._client = client
         self._seconds = settings.timeout
         self._attempts = settings.attempts
+        self._max_bytes = settings.max_bytes
 
     async def get(self, path: str, model: type[Model], **more: Any) -> Model | None:
         """Return what is at a path, None when there is nothing (404).
@@ -151,6 +160,9 @@ class Upstream:
             if isinstance(error, HTTPStatusError):
                 reason = f"status {error.response.status_code}"
             raise self._failed(502, "failed", reason) from None
+        except _TooLargeError:
+            reason = f"over {self._max_bytes} bytes"
+            raise self._failed(502, "gave too large an answer", reason) from None
         finally:
             request = current_request.get()
             if request is not None:
@@ -167,10 +179,22 @@ class Upstream:
             wait_jitter=0.1,
         ):
             with attempt:
-                response = await self._client.request(method, self._url + path, **more)
+                response = await self._request(method, path, more)
                 if response.status_code == 503 and attempt.num < attempts:
                     raise _BusyUpstreamError  # stamina logs it: no error that has the URL
         return response
+
+    async def _request(self, method: str, path: str, more: dict[str, Any]) -> Response:
+        body = bytearray()
+        async with self._client.stream(method, self._url + path, **more) as response:
+            async for part in response.aiter_bytes():
+                body += part
+                if len(body) > self._max_bytes:
+                    raise _TooLargeError
+        told = [pair for pair in response.headers.multi_items() if pair[0] not in OF_TRANSPORT]
+        return Response(
+            response.status_code, headers=told, content=bytes(body), request=response.request
+        )
 
     def _failed(self, status: int, what: str, reason: str) -> UpstreamError:
         ERRORS.add(self.name)

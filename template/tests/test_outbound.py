@@ -1,6 +1,7 @@
 """Calls of other services, which are real servers here: slow, broken, silent."""
 
 import asyncio
+import codecs
 import logging
 from collections import Counter
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from tests.upstreams import Others
 
 TIMEOUT = 0.5  # seconds
 CONNECTIONS = 5
+MAX_BYTES = 100_000
 
 
 class Thing(BaseModel):
@@ -30,6 +32,7 @@ def settings(
 ) -> DatabaseSettings:
     monkeypatch.setenv("OUTBOUND_TIMEOUT", str(TIMEOUT))
     monkeypatch.setenv("OUTBOUND_CONNECTIONS", str(CONNECTIONS))
+    monkeypatch.setenv("OUTBOUND_MAX_BYTES", str(MAX_BYTES))
     return settings
 
 
@@ -57,6 +60,28 @@ def errors(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     errors: Counter[str] = Counter()
     monkeypatch.setattr(ERRORS, "add", lambda name: errors.update([name]))
     return errors
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_too_large_an_answer_is_a_502(
+    upstreams: Mapping[str, Upstream], others: Others, errors: Counter[str], packed: bool
+) -> None:
+    north = others["north"]
+    for size, fails in ((MAX_BYTES, False), (MAX_BYTES + 1, True)):
+        north.body = b"x" * size
+        if packed:  # how much it is shows when it is unpacked
+            north.body, north.headers = (
+                codecs.encode(north.body, "zlib"),
+                b"content-encoding: deflate\r\n",
+            )
+        if not fails:
+            response = await upstreams["north"].send("GET", "/")
+            assert response.content == b"x" * size
+            continue
+        with pytest.raises(UpstreamError, match="gave too large an answer") as caught:
+            await upstreams["north"].send("GET", "/")
+        assert caught.value.status_code == 502
+    assert errors == {"north": 1}
 
 
 class TestSeveralAtOnce:

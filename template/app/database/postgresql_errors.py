@@ -24,5 +24,5 @@ def tell_error(error: BaseException) -> str | None:
     if isinstance(error, AsyncAdapt_asyncpg_dbapi.Error):
         return f"SQLSTATE {error.sqlstate}" if error.sqlstate else ""  # its cause says more
     if isinstance(error, asyncpg.InterfaceError):
-        return str(error).partition(":")[0]  # "invalid input for query argument $1: ..."
+        return str(error).partition(":")[0]  # what follows may be a value
     return None

@@ -150,6 +150,7 @@ async def test_a_commit_that_the_connection_does_not_outlive_is_an_error(
     assert await reads.one(VALUE) == {"value": 0}
 
 
+SECRET = "hunter2"  # noqa: S105
 VALUE_ERRORS = [
     ("INSERT INTO counters VALUES (:secret)", "1366"),
     ("INSERT INTO counters SELECT :secret + 0", "1292"),
@@ -164,14 +165,14 @@ async def test_an_error_of_a_value_does_not_tell_it(
 ) -> None:
     async def fail() -> None:
         async with database.writes.session() as session:
-            await session.execute(text(statement), {"secret": "hunter2"})
+            await session.execute(text(statement), {"secret": SECRET})
 
     with pytest.raises(DBAPIError) as failed:
         await fail()
 
     line = format_safely(failed.value)
     assert f"Error) {told}" in line
-    assert "hunter2" not in line
+    assert SECRET not in line
 
 
 async def test_nor_does_one_that_took_too_long(database: Database) -> None:
@@ -183,7 +184,7 @@ async def test_nor_does_one_that_took_too_long(database: Database) -> None:
             maria = "MariaDB" in version
             limit = "max_statement_time = 0.1" if maria else "max_execution_time = 100"
             await session.execute(text(f"SET SESSION {limit}"))
-            await session.execute(slow, {"secret": "hunter2"})
+            await session.execute(slow, {"secret": SECRET})
 
     with pytest.raises(DBAPIError) as failed:
         await fail()
@@ -191,7 +192,7 @@ async def test_nor_does_one_that_took_too_long(database: Database) -> None:
 
     line = format_safely(failed.value)
     assert "1969" in line or "3024" in line
-    assert "hunter2" not in line
+    assert SECRET not in line
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "READ_DATABASE_URL"])

@@ -1,10 +1,13 @@
 """What is not forgotten, and what is not kept."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
+from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from app.database.sync import SyncDatabase
 from app.jobs.kinds import Queue
@@ -94,7 +97,13 @@ def test_two_that_sweep_at_once_publish_once(
 ) -> None:
     jobs = [make_job(run_at=now() - MINUTE) for _ in range(20)]
     broker = Broker()
-    together = Barrier(2)
+    together, looked = Barrier(2), Barrier(2)
+
+    @event.listens_for(sync.engine, "after_cursor_execute")
+    def both_look_before_one_writes(*about: Any) -> None:
+        if str(about[2]).startswith("SELECT jobs.id"):
+            with suppress(BrokenBarrierError):  # where the other one has to wait for the first
+                looked.wait(0.5)
 
     def try_it(_: int) -> int:
         together.wait(10)

@@ -3,10 +3,13 @@
 import os
 from pathlib import Path
 from time import time
+from types import SimpleNamespace
 
 import pytest
 
+from app.jobs.settings import TaskSettings
 from app.tasks import liveness
+from app.tasks.broker import new_celery
 from app.tasks.liveness import STILL, Loop, is_alive
 
 
@@ -31,3 +34,23 @@ def test_a_loop_stands_still_when_it_should_go_round() -> None:
     assert loop.stands_still
     loop.turn()
     assert not loop.stands_still
+
+
+def test_it_knows_when_the_loop_runs(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness, "touch", lambda: None)
+    monkeypatch.setattr(liveness, "loop", Loop())
+    cancelled: list[bool] = []
+    timer = SimpleNamespace(cancel=lambda: cancelled.append(True))
+    worker = SimpleNamespace(timer=SimpleNamespace(call_repeatedly=lambda *_: timer))
+    celery = new_celery(TaskSettings(broker_url=f"{scheme}://"))
+    liveness.watch(celery)
+    (step,) = celery.steps["consumer"]
+    turning = step(worker)
+
+    turning.stop(worker)  # the broker was never there
+    assert not liveness.loop.runs
+    turning.start(worker)
+    assert liveness.loop.runs
+    turning.stop(worker)
+    assert not liveness.loop.runs
+    assert cancelled == [True]
