@@ -44,11 +44,7 @@ def watch(celery: Any) -> None:
 
     class Turning(bootsteps.StartStopStep):  # type: ignore[misc]
         requires = ("celery.worker.consumer.tasks:Tasks",)
-<<<<<<< HEAD
-        timer: Any = None
-=======
         timer: Any = None  # it may be stopped before it was started
->>>>>>> 2b3c18baffe793fd34453b6874efe5b84b1979bd
 
         def start(self, consumer: Any) -> None:
             loop.turn()
@@ -57,11 +53,7 @@ def watch(celery: Any) -> None:
 
         def stop(self, consumer: Any) -> None:
             loop.runs = False
-<<<<<<< HEAD
-            if self.timer:  # it may be stopped while it is being started
-=======
             if self.timer is not None:
->>>>>>> 2b3c18baffe793fd34453b6874efe5b84b1979bd
                 self.timer.cancel()
 
     celery.steps["consumer"].add(Turning)
