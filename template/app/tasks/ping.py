@@ -1,8 +1,10 @@
 """Whether any worker answers through the broker: `python -m app.tasks.ping`, for people."""
 
 import sys
+from importlib import import_module
+from typing import Any
 
-from app.jobs.settings import TaskSettings
+from app.jobs.settings import TaskSettings, broker_module
 from app.tasks.broker import new_celery
 
 TIMEOUT = 3.0  # seconds that workers have to answer in
@@ -15,7 +17,10 @@ def ping(settings: TaskSettings) -> list[str]:
         Exception: of the broker's client, when that cannot be reached.
     """
     celery = new_celery(settings)
-    with celery.connection_for_write(connect_timeout=TIMEOUT) as connection:
+    broker: Any = import_module(str(broker_module(settings.broker_url)))
+    with celery.connection_for_write(
+        connect_timeout=TIMEOUT, transport_options=broker.impatient(TIMEOUT)
+    ) as connection:
         connection.connect()
         answers = celery.control.ping(timeout=TIMEOUT, connection=connection)
     return sorted(name for answer in answers for name in answer)
