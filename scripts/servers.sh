@@ -1,11 +1,11 @@
 #!/bin/sh
-# Install what the tests and benchmarks run besides Python: databases, pgbouncer, Redis, wrk, Prometheus.
+# Install what the tests and benchmarks run besides Python: databases, pgbouncer, brokers, wrk, Prometheus.
 # Only as root on Debian or Ubuntu; elsewhere tests that lack something are skipped, and say so.
 set -eu
 
 missing=""
 for found in "initdb:postgresql" "mariadbd:mariadb-server" "pgbouncer:pgbouncer" \
-    "redis-server:redis-server" "wrk:wrk" "promtool:prometheus"; do
+    "redis-server:redis-server" "rabbitmq-server:rabbitmq-server" "wrk:wrk" "promtool:prometheus"; do
     program=${found%%:*}
     if ! PATH="$PATH:/usr/sbin" command -v "$program" >/dev/null &&
         ! ls /usr/lib/postgresql/*/bin/"$program" >/dev/null 2>&1; then
@@ -32,6 +32,8 @@ if [ ! -e "$policy" ]; then
 fi
 # shellcheck disable=SC2086
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
-case "$missing" in
-*redis-server*) update-rc.d redis-server disable ;; # nor after the next boot
-esac
+for service in redis-server rabbitmq-server; do
+    case "$missing" in
+    *$service*) update-rc.d "$service" disable ;; # nor after the next boot
+    esac
+done

@@ -18,15 +18,25 @@ from fastperf_new.questions import Answers
 from fastperf_new.render import render
 from tests.servers import (
     PROGRAMS,
+    VIRTUAL_HOSTS,
     Server,
     execute,
     mariadb,
     missing,
     postgresql,
+    rabbitmq,
     redis,
     url_of,
 )
-from tests.support import CACHES, DATABASES, SERVERS, Environment, Project, clean_environment
+from tests.support import (
+    BROKERS,
+    CACHES,
+    DATABASES,
+    SERVERS,
+    Environment,
+    Project,
+    clean_environment,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -68,6 +78,8 @@ def environment(shared: Path, rendered: Render) -> Environment:
     projects += [rendered(preset="standard", server=server) for server in SERVERS]
     projects += [rendered(preset="standard", cache=cache) for cache in CACHES]
     projects.append(rendered(preset="standard", outbound=True))
+    projects += [rendered(preset="standard", tasks="celery", database=kind) for kind in DATABASES]
+    projects += [rendered(preset="standard", tasks="celery", broker=broker) for broker in BROKERS]
     with FileLock(shared / "environment.lock"):
         if not (folder / "complete").exists():
             uv = find_uv()
@@ -144,8 +156,9 @@ def servers() -> Iterator[Callable[[str], Server]]:
             if absent := missing(*PROGRAMS[kind]):
                 pytest.skip(f"{', '.join(absent)} not installed: run scripts/servers.sh as root")
             if kind not in started:
-                run = {"postgresql": postgresql, "mysql": mariadb, "redis": redis}[kind]
-                started[kind] = stack.enter_context(run())
+                run = {"postgresql": postgresql, "mysql": mariadb, "redis": redis}
+                run["rabbitmq"] = rabbitmq
+                started[kind] = stack.enter_context(run[kind]())
             return started[kind]
 
         yield get
@@ -179,6 +192,21 @@ def redis_url(servers: Callable[[str], Server]) -> Callable[[str], str]:
         server = servers("redis")
         execute(server, "FLUSHALL")
         return url_of(server, database)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def broker_url(servers: Callable[[str], Server]) -> Callable[[str], str]:
+    """Return the URL of a broker of a kind with nothing in it."""
+    virtual_hosts = iter(range(VIRTUAL_HOSTS))
+
+    def make(kind: str) -> str:
+        server = servers(kind)
+        if kind == "redis":
+            execute(server, "FLUSHALL")
+            return url_of(server, "0")
+        return url_of(server, str(next(virtual_hosts)))
 
     return make
 

@@ -1,11 +1,13 @@
 """Private servers: on a free port of 127.0.0.1, with a data folder of their own."""
 
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,9 @@ from tests.support import free_port
 
 def find(program: str) -> str | None:
     """Return where a server's program is, None when it is not installed."""
+    # Debian keeps those of PostgreSQL, and RabbitMQ's without the switch to its user, elsewhere.
     newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"))
+    newest += sorted(Path("/usr/lib/rabbitmq/lib").glob(f"*/sbin/{program}"))
     return (
         str(newest[-1]) if newest else shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
     )
@@ -34,13 +38,19 @@ PROGRAMS = {
     "mysql": ("mariadb-install-db", "mariadbd", "mariadb-admin", "mariadb"),
     "pgbouncer": ("pgbouncer",),
     "redis": ("redis-server", "redis-cli"),
+    "rabbitmq": ("rabbitmq-server", "epmd"),
 }
 
 
 def url_of(server: "Server", database: str) -> str:
-    """Return the URL of a database as SQLAlchemy takes it, or redis-py."""
+    """Return the URL of a database as SQLAlchemy takes it, or redis-py, or of a broker as Celery does.
+
+    RabbitMQ has virtual hosts instead, here with numbers for names, as Redis' databases have.
+    """
     if server.kind == "redis":
         return f"redis://127.0.0.1:{server.port}/{database}"
+    if server.kind == "rabbitmq":
+        return f"amqp://guest:guest@127.0.0.1:{server.port}/{database}"
     scheme, user = (
         ("mysql+asyncmy", "root") if server.kind == "mysql" else ("postgresql+asyncpg", "postgres")
     )
@@ -67,13 +77,17 @@ def execute(server: "Server", sql: str, database: str = "") -> str:
     return done.stdout
 
 
+def _succeeds(*words: str) -> Callable[[], bool]:
+    return lambda: not subprocess.run(words, capture_output=True, check=False).returncode
+
+
 @dataclass
 class Server:
     """A server that can be stopped and started again."""
 
     kind: str
     words: list[str]
-    ping: list[str]
+    ping: Callable[[], bool]
     port: int
     folder: Path
     options: dict[str, Any]
@@ -91,7 +105,7 @@ class Server:
                 **self.options,
             )
         deadline = time.monotonic() + 60
-        while subprocess.run(self.ping, capture_output=True, check=False).returncode:
+        while not self.ping():
             assert self.process.poll() is None, (self.folder / "log").read_text()[-3000:]
             assert time.monotonic() < deadline, (self.folder / "log").read_text()[-3000:]
             time.sleep(0.05)
@@ -156,7 +170,7 @@ def postgresql(**settings: object) -> Iterator[Server]:
         words = [str(find("postgres")), "-D", str(data)]
         for name, value in settings.items():
             words += ["-c", f"{name}={value}"]
-        ping = [str(find("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        ping = _succeeds(str(find("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port))
         # SIGINT is the fast shutdown: it cuts connections instead of waiting for them.
         server = Server("postgresql", words, ping, port, folder, options, signal.SIGINT)
         server.start()
@@ -196,10 +210,10 @@ def mariadb(**settings: object) -> Iterator[Server]:
         }
         words = [str(find("mariadbd")), "--no-defaults"]
         words += [f"--{name}={value}" for name, value in settings.items()]
-        ping = [
+        ping = _succeeds(
             str(find("mariadb-admin")),
             *("--no-defaults", "-h", "127.0.0.1", "-P", str(port), "-u", "root", "ping"),
-        ]
+        )
         server = Server("mysql", words, ping, port, folder, options, signal.SIGTERM)
         server.start()
         try:
@@ -229,7 +243,7 @@ def pgbouncer(behind: Server, **settings: object) -> Iterator[Server]:
         ]
         lines += [f"{name} = {value}" for name, value in settings.items()]
         (folder / "pgbouncer.ini").write_text("\n".join(lines) + "\n")
-        ping = [str(find("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port)]
+        ping = _succeeds(str(find("pg_isready")), "-q", "-h", "127.0.0.1", "-p", str(port))
         words = [str(find("pgbouncer")), str(folder / "pgbouncer.ini")]
         server = Server("postgresql", words, ping, port, folder, options, signal.SIGINT)
         server.start()
@@ -255,8 +269,107 @@ def redis(**settings: object) -> Iterator[Server]:
         words = [str(find("redis-server"))]
         for name, value in settings.items():
             words += [f"--{name}", str(value)]
-        ping = [str(find("redis-cli")), "-e", "-h", "127.0.0.1", "-p", str(port), "ping"]
+        ping = _succeeds(str(find("redis-cli")), "-e", "-h", "127.0.0.1", "-p", str(port), "ping")
         server = Server("redis", words, ping, port, folder, options, signal.SIGTERM)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
+
+
+VIRTUAL_HOSTS = 32
+
+
+def _speaks(port: int, greeting: bytes = b"") -> bool:
+    """Tell whether something listens, and has a word for whoever greets it."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as connection:
+            connection.sendall(greeting)
+            return not greeting or bool(connection.recv(1))
+    except OSError:
+        return False
+
+
+@contextmanager
+def _epmd(folder: Path, options: dict[str, Any]) -> Iterator[int]:
+    """Run Erlang's name server: a node would start one for the whole machine, and leave it there."""
+    port = free_port()
+    words = [str(find("epmd")), "-address", "127.0.0.1", "-port", str(port)]
+    server = Server("epmd", words, lambda: _speaks(port), port, folder, options, signal.SIGTERM)
+    server.start()
+    try:
+        yield port
+    finally:
+        server.stop()
+
+
+def _rabbitmq_environment(folder: Path, port: int, epmd_port: int) -> dict[str, str]:
+    """Return the variables that keep a node apart from any other.
+
+    https://www.rabbitmq.com/docs/configure#supported-environment-variables
+    """
+    mine = {
+        "NODENAME": f"rabbit-{port}@localhost",
+        "NODE_IP_ADDRESS": "127.0.0.1",
+        "NODE_PORT": port,
+        "DIST_PORT": free_port(),
+        "MNESIA_BASE": folder / "data",
+        "LOG_BASE": folder / "logs",
+        "LOGS": "-",
+        "PID_FILE": folder / "pid",
+        "CONFIG_FILE": folder / "rabbitmq.conf",
+        "ADVANCED_CONFIG_FILE": folder / "advanced.config",
+        "CONF_ENV_FILE": folder / "rabbitmq-env.conf",
+        "ENABLED_PLUGINS_FILE": folder / "enabled_plugins",
+        "GENERATED_CONFIG_DIR": folder / "generated",
+        # It must not listen for other nodes on all addresses, nor wait for work by burning CPU.
+        "SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}"
+        " +sbwt none +sbwtdcpu none +sbwtdio none",
+    }
+    return {
+        "PATH": f"{os.environ['PATH']}:/usr/sbin",
+        "LANG": "C.UTF-8",
+        "HOME": str(folder),  # has the cookie
+        "ERL_EPMD_PORT": str(epmd_port),
+        "ERL_EPMD_ADDRESS": "127.0.0.1",
+        "ERL_CRASH_DUMP": str(folder / "crash.dump"),
+        "RUNNING_UNDER_SYSTEMD": "true",  # one process, without a shell between it and signals
+        **{f"RABBITMQ_{name}": str(value) for name, value in mine.items()},
+    }
+
+
+@contextmanager
+def rabbitmq(**settings: object) -> Iterator[Server]:
+    """Run RabbitMQ, which keeps over a restart what it promised to."""
+    with _folder("rabbitmq") as (folder, options), _epmd(folder, options) as epmd_port:
+        port = free_port()
+        guest = {"name": "guest", "password": "guest", "tags": "administrator"}
+        names = [str(number) for number in range(VIRTUAL_HOSTS)]
+        anything = {"user": "guest", "configure": ".*", "write": ".*", "read": ".*"}
+        definitions = {
+            "users": [guest],
+            "vhosts": [{"name": name} for name in names],
+            "permissions": [{"vhost": name, **anything} for name in names],
+        }
+        (folder / "definitions.json").write_text(json.dumps(definitions))
+        settings = {
+            "load_definitions": folder / "definitions.json",
+            "raft.wal_max_size_bytes": 32 * 1024**2,
+            **settings,
+        }
+        lines = [f"{name} = {value}" for name, value in settings.items()]
+        (folder / "rabbitmq.conf").write_text("\n".join(lines) + "\n")
+        options["env"] = _rabbitmq_environment(folder, port, epmd_port)
+        server = Server(
+            "rabbitmq",
+            [str(find("rabbitmq-server"))],
+            lambda: _speaks(port, b"AMQP\0\0\x09\x01"),
+            port,
+            folder,
+            options,
+            signal.SIGTERM,
+        )
         server.start()
         try:
             yield server

@@ -21,6 +21,7 @@ from fastperf_new.questions import Answer
 DATABASES = ("sqlite", "postgresql", "mysql")
 SERVERS = ("uvicorn", "gunicorn", "granian")
 CACHES = ("none", "memory", "redis")
+BROKERS = ("redis", "rabbitmq")
 
 FASTPERF = Path(sys.executable).parent / "fastperf"
 
@@ -141,8 +142,8 @@ def _variants() -> Iterator[dict[str, Answer]]:
         yield base
         default = questionnaire.complete(base)
         for question in questionnaire:
-            if question.key in base:
-                continue
+            if question.key in base or question.key not in default:
+                continue  # what is only asked after another answer comes with that
             for value in question.values:
                 if (answer := question.parse(value)) != default[question.key]:
                     yield {**base, question.key: answer}
@@ -153,8 +154,23 @@ def _variants() -> Iterator[dict[str, Answer]]:
                     if answer == "redis":  # a second server, and nothing that would be cached
                         yield {**base, question.key: answer, "database": "postgresql"}
                         yield {**base, question.key: answer, "example": False}
+                    if answer == "celery":
+                        yield from _with_tasks(base)
                     if question.key == "process_pool":  # with all that it can stand beside
                         yield {**base, "process_pool": True, "outbound": True, "cache": "redis"}
+
+
+def _with_tasks(base: dict[str, Answer]) -> Iterator[dict[str, Answer]]:
+    """Jobs on every database and broker, with nothing beside them, and with everything."""
+    base = {**base, "tasks": "celery"}
+    yield {**base, "broker": "rabbitmq"}
+    yield {**base, "database": "postgresql", "example": False, "deployment": "kubernetes"}
+    yield {**base, "database": "mysql", "broker": "rabbitmq", "deployment": "docker"}
+    yield {
+        **base,
+        **{"database": "postgresql", "cache": "redis", "outbound": True, "process_pool": True},
+        **{"server": "gunicorn", "metrics": True, "deployment": "kubernetes"},
+    }
 
 
 def name_of(variant: Mapping[str, Answer]) -> str:

@@ -74,6 +74,8 @@ def test_it_runs(  # noqa: PLR0917  (fixtures)
             printed = execute(servers(database), sql, name)
             return [line.split("\t") for line in printed.splitlines()]
 
+    if variant.get("tasks") == "celery":
+        settings["TASKS_EMBEDDED"] = "yes"
     if variant.get("cache") == "redis":
         settings["REDIS_URL"] = redis_url()
     environment.run("alembic", "upgrade", "head", cwd=project, env=settings)

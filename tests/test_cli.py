@@ -385,6 +385,10 @@ def test_the_rest_is_asked_on_demand(terminal: "pexpect.spawn[str]", tmp_path: P
     terminal.send("n")
     terminal.expect("Where are answers kept")
     terminal.send("\x1b[B\r")  # down: none is the default here
+    terminal.expect("Is there work that outlasts")
+    terminal.send("\x1b[B\r")
+    terminal.expect("What carries jobs")
+    terminal.send("\r")
     terminal.expect("Does it call other services")
     terminal.send("y")
     terminal.expect("Does it compute for long")
@@ -411,6 +415,8 @@ def test_the_rest_is_asked_on_demand(terminal: "pexpect.spawn[str]", tmp_path: P
         "database": "sqlite",
         "example": False,
         "cache": "memory",
+        "tasks": "celery",
+        "broker": "redis",
         "outbound": True,
         "process_pool": False,
         "compression": True,

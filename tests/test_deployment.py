@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from fastperf_new.errors import WrongInputError
 from tests.conftest import Render
 from tests.servers import find, missing
 from tests.support import (
@@ -53,7 +54,8 @@ def manifests(project: Path) -> list[Path]:
 
 def cluster(project: Path) -> dict[str, dict[str, Any]]:
     """Return the objects of a cluster by their kind."""
-    objects = [yaml.safe_load(file.read_text("utf-8")) for file in manifests(project)]
+    files = [file for file in manifests(project) if not file.name.startswith(("beat", "worker"))]
+    objects = [yaml.safe_load(file.read_text("utf-8")) for file in files]
     return {found["kind"]: found for found in objects}
 
 
@@ -294,6 +296,7 @@ def budget(project: Path, objects: Mapping[str, Any]) -> list[str]:
     example = dict(
         re.findall(r"^# (\w+)=(\d+)$", (project / ".env.example").read_text("utf-8"), re.MULTILINE)
     )
+    example |= told
     pools = int(example["DATABASE_WRITE_POOL"]) + int(example["DATABASE_READ_POOL"])
     needed = int(told["REPLICAS"]) * int(told["WEB_CONCURRENCY"]) * pools
     needed += int(example["DATABASE_HEADROOM"])
@@ -351,7 +354,8 @@ def unreached(project: Path) -> list[str]:
     secrets = [source["secretRef"]["name"] for source in app["envFrom"] if "secretRef" in source]
     waits = services["app"]["depends_on"] | services["migrate"].get("depends_on", {})
     found = []
-    for name, variable in (("database", "DATABASE_URL"), ("redis", "REDIS_URL")):
+    servers = {"database": "DATABASE_URL", "redis": "REDIS_URL", "broker": "BROKER_URL"}
+    for name, variable in servers.items():
         if name not in services:
             continue
         url = urlsplit(services["app"]["environment"][variable])
@@ -394,6 +398,177 @@ def test_a_server_that_is_not_found_is_noticed(
     changed: Callable[..., Path], change: Change, database: str
 ) -> None:
     assert unreached(changed(*change, database=database, cache="redis"))
+
+
+# --- Workers ------------------------------------------------------------------------------------
+
+WORKERS = {"preset": "standard", "deployment": "kubernetes", "database": "postgresql"}
+
+
+def workers_disagree(project: Path) -> list[str]:
+    """Return where what is said of workers in several files is not the same."""
+    found = []
+    example = (project / ".env.example").read_text("utf-8")
+    limit = re.search(r"TASKS_HARD_LIMIT=(\d+)", example)
+    assert limit
+    hard = int(limit[1])
+    objects = {
+        name: yaml.safe_load((project / CLUSTER / f"{name}.yaml").read_text("utf-8"))
+        for name in ("worker", "beat", "worker-autoscaler")
+    }
+    template = objects["worker"]["spec"]["template"]
+    pod, (container,) = template["spec"], template["spec"]["containers"]
+    compose = yaml.safe_load((project / "compose.yml").read_text("utf-8"))["services"]
+    grace = int(compose["worker"]["stop_grace_period"].rstrip("s"))
+    if not hard < min(grace, pod["terminationGracePeriodSeconds"]):
+        found.append("a worker is killed while a job may run")
+    told = (project / "docs/deployment.md").read_text("utf-8")
+    if f"| {grace} | `stop_grace_period`" not in told:
+        found.append("docs/deployment.md has another time")
+    if compose["worker"]["command"] != container["args"]:
+        found.append("compose and the cluster start different workers")
+    if (
+        compose["beat"]["command"]
+        != objects["beat"]["spec"]["template"]["spec"]["containers"][0]["args"]
+    ):
+        found.append("compose and the cluster start different clocks")
+    beat = objects["beat"]["spec"]
+    if (beat["replicas"], beat["strategy"]["type"]) != (1, "Recreate"):
+        found.append("there may be two clocks")
+    for name in ("worker", "beat"):
+        spec = objects[name]["spec"]
+        if spec["selector"]["matchLabels"] != spec["template"]["metadata"]["labels"]:
+            found.append(f"the {name} selects no pods")
+        for source in ("configMapRef", "secretRef"):
+            if {source: {"name": "shop"}} not in spec["template"]["spec"]["containers"][0][
+                "envFrom"
+            ]:
+                found.append(f"the {name} has no settings")
+    scaler = objects["worker-autoscaler"]["spec"]
+    if scaler["scaleTargetRef"]["name"] != objects["worker"]["metadata"]["name"]:
+        found.append("nothing is scaled")
+    return found + workers_unwatched(project, objects) + workers_without_room(project, objects)
+
+
+def workers_unwatched(project: Path, objects: Mapping[str, Any]) -> list[str]:
+    """Return what keeps Prometheus from workers."""
+    template = objects["worker"]["spec"]["template"]
+    (container,) = template["spec"]["containers"]
+    config = yaml.safe_load((project / RULES).with_name("prometheus.yml").read_text("utf-8"))
+    (scraped,) = (it for it in config["scrape_configs"] if it["job_name"] == "shop-worker")
+    label = template["metadata"]["labels"]["app.kubernetes.io/name"]
+    found = []
+    if scraped["relabel_configs"][0]["regex"] != f"{label};{container['ports'][0]['name']}":
+        found.append("Prometheus does not find workers")
+    port = {"name": "TASKS_METRICS_PORT", "value": str(container["ports"][0]["containerPort"])}
+    if port not in container["env"]:
+        found.append("a worker tells its metrics on another port")
+    return found
+
+
+def workers_without_room(project: Path, objects: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the number of workers, and their connections."""
+    worker = objects["worker"]["spec"]
+    (container,) = worker["template"]["spec"]["containers"]
+    processes = int(container["args"][container["args"].index("--concurrency") + 1])
+    surge = worker["strategy"]["rollingUpdate"]["maxSurge"]
+    pods = objects["worker-autoscaler"]["spec"]["maxReplicas"] + surge + 1
+    connections = pods * (2 * processes + 1) + int(settings(project)["REPLICAS"])
+    told = (project / "docs/deployment.md").read_text("utf-8")
+    found = []
+    if f"{pods} x (2 x {processes} + 1)" not in told or f"= {connections} " not in told:
+        found.append("docs/deployment.md has another sum of workers' connections")
+    if not connections < int(settings(project)["DATABASE_HEADROOM"]):
+        found.append("workers may take more connections than there is room for")
+    return found
+
+
+def test_what_is_said_of_workers_agrees(rendered: Render) -> None:
+    project = rendered(**WORKERS, tasks="celery")
+
+    assert workers_disagree(project) == []
+    assert disagreements(project) == []
+    listed = kustomization(project)["resources"]
+    assert sorted(listed) == [file.name for file in manifests(project)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("compose.yml", "period: 345s", "period: 325s"),
+        (CLUSTER + "worker.yaml", "PeriodSeconds: 345", "PeriodSeconds: 325"),
+        (CLUSTER + "worker.yaml", '"quick,long"', '"quick"'),
+        (CLUSTER + "worker.yaml", '"2"', '"4"'),
+        (CLUSTER + "worker.yaml", "secretRef", "configMapRef"),
+        (CLUSTER + "worker.yaml", '"9100"', '"9101"'),
+        (CLUSTER + "worker.yaml", "name: metrics", "name: other"),
+        (CLUSTER + "worker.yaml", "maxSurge: 1", "maxSurge: 2"),
+        (CLUSTER + "beat.yaml", "replicas: 1", "replicas: 2"),
+        (CLUSTER + "beat.yaml", "Recreate", "RollingUpdate"),
+        (CLUSTER + "worker-autoscaler.yaml", "maxReplicas: 3", "maxReplicas: 6"),
+        (CLUSTER + "kustomization.yaml", "HEADROOM=35", "HEADROOM=5"),
+    ],
+    ids=lambda change: change[1],
+)
+def test_a_disagreement_of_workers_is_found(changed: Callable[..., Path], change: Change) -> None:
+    project = changed(*change, **WORKERS, tasks="celery")
+
+    assert workers_disagree(project)
+
+
+@pytest.mark.parametrize(
+    ("deployment", "database", "broker", "cache"),
+    [
+        ("docker", "sqlite", "redis", "memory"),
+        ("docker", "mysql", "rabbitmq", "redis"),
+        ("kubernetes", "postgresql", "redis", "redis"),
+        ("kubernetes", "mysql", "rabbitmq", "none"),
+    ],
+)
+def test_the_files_of_workers_are_valid(
+    rendered: Render, deployment: str, database: str, broker: str, cache: str
+) -> None:
+    answers = {"deployment": deployment, "database": database, "broker": broker, "cache": cache}
+    project = rendered(preset="standard", tasks="celery", **answers)
+
+    assert not check_image(project)
+    assert not check_compose(project)
+    assert not check_workflows(project)
+    assert not check_monitoring(project)
+    if deployment == "docker":
+        compose = yaml.safe_load((project / "compose.yml").read_text("utf-8"))["services"]
+        port = compose["worker"]["environment"]["TASKS_METRICS_PORT"]
+        config = yaml.safe_load((project / RULES).with_name("prometheus.yml").read_text("utf-8"))
+        targets = [it["static_configs"][0]["targets"] for it in config["scrape_configs"]]
+        assert targets == [["app:8000"], [f"worker:{port}"]]
+    else:
+        assert not check_cluster(project)
+        assert unreached(project) == []
+        for name in ("worker", "beat"):
+            found = yaml.safe_load((project / CLUSTER / f"{name}.yaml").read_text("utf-8"))
+            assert not list(locked(found["spec"]["template"]["spec"]))
+
+
+@pytest.mark.parametrize(
+    ("change", "database"),
+    [
+        ((RULES, "> 900", "> 9"), "mysql"),
+        ((RULES, "> 900", "> 9000"), "mysql"),
+        ((RULES, "> 0.05", "> 0.5"), "mysql"),
+        ((RULES, "> 0.05", "> 0.005"), "mysql"),
+        ((RULES, 'worker"} == 1', 'worker"} == 0'), "mysql"),
+    ],
+    ids=str,
+)
+def test_a_mistake_in_the_alerts_of_workers_is_found(
+    changed: Callable[..., Path], change: Change, database: str
+) -> None:
+    assert check_monitoring(changed(*change, database=database, tasks="celery"))
+
+
+def test_workers_and_a_file_in_a_cluster_are_refused(rendered: Render) -> None:
+    with pytest.raises(WrongInputError, match="SQLite's file belongs to one pod"):
+        rendered(preset="standard", deployment="kubernetes", tasks="celery")
 
 
 def locked(spec: Mapping[str, Any]) -> Iterator[str]:
@@ -530,6 +705,43 @@ def test_every_metric_is_one_of_the_services(
     part = r"_(bucket|count|sum|created|total)$"
     families = {re.sub(part, "", name) for name in own}
     assert families == {re.sub(part, "", name) for name in drawn} - {"up"}
+
+
+EXPORTED = """
+from app.database import DatabaseSettings
+from app.database.sync import SyncDatabase
+from app.jobs.runner import Attempt
+from app.observability.counts import all_counts
+from app.tasks import exporter, publisher
+from prometheus_client import CollectorRegistry, generate_latest
+
+exporter.observe(Attempt("kind", "done", 1.0, 1.0))
+registry = CollectorRegistry()
+database = SyncDatabase(DatabaseSettings(), connections=1, statement_timeout=1)
+registry.register(exporter.QueueCollector(database))
+print((generate_latest() + generate_latest(registry)).decode())
+print("".join(f"{count.name}_total 0\\n" for count in all_counts))
+"""
+
+
+def test_every_metric_of_jobs_is_told(
+    rendered: Render, environment: Environment, tmp_path: Path, exposed: dict[str, set[str]]
+) -> None:
+    project = shutil.copytree(
+        rendered(preset="standard", deployment="docker", tasks="celery"), tmp_path / "shop"
+    )
+    environment.run("alembic", "upgrade", "head", cwd=project)
+    text = environment.run("python", "-c", EXPORTED, cwd=project).stdout
+    told: dict[str, set[str]] = {}
+    for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? ", text, re.MULTILINE):
+        told.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
+    asked = expressions(project)
+
+    assert unknown(asked, exposed | told) == []
+    assert unknown(asked, exposed)
+    assert {name for name in told if name.startswith("jobs_")} <= {
+        name for expression in asked for name, _ in _METRIC.findall(expression)
+    }
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from fastperf_new import releases
 from fastperf_new.answers import parse_pairs
 from fastperf_new.errors import WrongInputError
-from fastperf_new.questions import Questionnaire
+from fastperf_new.questions import Answers, Questionnaire
 from tests.conftest import Render
 from tests.support import CACHES, DATABASES
 
@@ -49,6 +49,13 @@ def test_defaults_follow_the_answers_before_them(cafe: Questionnaire) -> None:
         "size": "small",
     }
     assert cafe.complete({"name": "a", "drink": "coffee"})["kind"] == "cow"
+
+
+def test_an_answer_from_before_goes_with_its_question(cafe: Questionnaire) -> None:
+    before: Answers = {"name": "a", "milk": True, "kind": "oat"}
+
+    assert cafe.complete({"drink": "coffee"}, before)["kind"] == "oat"
+    assert "kind" not in cafe.complete({"milk": False}, before)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +155,7 @@ def test_every_choice_says_when_to_pick_it(ours: Questionnaire) -> None:
 def test_names_of_dependencies_are_refused(ours: Questionnaire, rendered: Render) -> None:
     variants = [{"database": database} for database in DATABASES]
     variants += [{"cache": cache} for cache in CACHES]
+    variants += [{"tasks": "celery", "database": database} for database in DATABASES]
     for variant in variants:
         path = rendered(preset="standard", **variant) / "pyproject.toml"
         project = tomllib.loads(path.read_text("utf-8"))

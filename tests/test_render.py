@@ -183,6 +183,7 @@ def test_python_in_jinja_stays_readable() -> None:
         "conftest.py.jinja",
         "__init__.py.jinja",
         "0001_items.py.jinja",
+        "0002_jobs.py.jinja",
     }
     assert max(counts.values()) <= 8
 

@@ -1068,6 +1068,150 @@ PROCESS_POOL_FAULTS = [
     ("sqlite", "app/items/similarity.py", "matcher.ratio()", "-matcher.ratio()", "most_similar"),
 ]
 
+CLAIMS, ATTEMPT, RUNNER = "app/jobs/claims.py", "app/jobs/attempt.py", "app/jobs/runner.py"
+SWEEP, PUBLISHER = "app/jobs/sweep.py", "app/tasks/publisher.py"
+
+TASKS_FAULTS = [
+    ("sqlite", CLAIMS, "Job.id == job_id, free", "Job.id == job_id", "claim_is_exclusive"),
+    ("sqlite", CLAIMS, "Job.run_at <= moment", "True", "not_due"),
+    ("sqlite", CLAIMS, "Job.lease_until < moment", "False", "is_anybodys"),
+    ("sqlite", CLAIMS, "Job.lease_until < moment", "True", "is_anybodys"),
+    ("sqlite", CLAIMS, "Job.token == self.token, ", "", "lost_the_lease or renewed_and_lost"),
+    ("sqlite", CLAIMS, '"published_at": None}', "}", "tried_again_later"),
+    ("sqlite", CLAIMS, "            progress=0.0,\n", "", "begins_anew"),
+    ("sqlite", ATTEMPT, "self.session.flush()", "self.session.commit()", "one_transaction"),
+    ("sqlite", ATTEMPT, "        self._database.commit", "        #", "one_transaction"),
+    ("sqlite", ATTEMPT, "while not ended.wait(lease / 3)", "while False", "lease_is_renewed"),
+    ("sqlite", ATTEMPT, "if monotonic() > self._until", "if False", "takes_too_long"),
+    ("sqlite", ATTEMPT, "raise RuntimeError(", "return print(", "told_while_it_writes"),
+    ("sqlite", RUNNER, "type(error).__name__", "repr(error)", "tells_no_values"),
+    ("sqlite", RUNNER, "_random.uniform(0, ", "max(0, ", "do_not_come_back_together"),
+    ("sqlite", RUNNER, "* 2.0 **", "* 1.0 **", "do_not_come_back_together"),
+    ("sqlite", RUNNER, "bound, self.settings.backoff_max", "bound, 9e9", "come_back_together"),
+    ("sqlite", RUNNER, "claim.attempt < kind.attempts", "True", "in_the_end_has_failed"),
+    ("sqlite", RUNNER, "not error.again", "False", "is_useless"),
+    ("sqlite", RUNNER, "claim.attempt > kind.attempts", "False", "can_never_run"),
+    ("sqlite", RUNNER, "current_request.set(about)", "current_request.set(None)", "requests_id"),
+    ("sqlite", SWEEP, '"published_at": moment', '"published_at": None', "at_once_publish_once"),
+    ("sqlite", SWEEP, "Job.published_at < moment - patience", "True", "not_what_waits"),
+    ("sqlite", SWEEP, "Job.published_at < moment - patience", "False", "not_what_waits"),
+    ("sqlite", SWEEP, "Job.published_at.is_(None), Job.run_at", "Job.run_at", "not_what_waits"),
+    ("sqlite", SWEEP, "Job.run_at <= moment - GRACE", "True", "not_what_waits"),
+    ("sqlite", SWEEP, "Job.lease_until < moment)", "False)", "not_what_waits"),
+    ("sqlite", SWEEP, "filter(is_empty, QUEUES)", "()", "queue_is_empty"),
+    ("sqlite", SWEEP, "Job.published_at < moment - ON_ITS_WAY", "True", "queue_is_empty"),
+    ("sqlite", SWEEP, '(1 + waiting["jobs"] / 1000)', "1", "longer_the_patience"),
+    (
+        "sqlite",
+        SWEEP,
+        "            take_back(",
+        "            (lambda *_: 0)(",
+        "does_not_take_stays",
+    ),
+    ("sqlite", SWEEP, ", Job.attempts == 0", "", "has_failed_meanwhile"),
+    ("sqlite", SWEEP, ".limit(BATCH - len(taken))", "", "a_run_is_bounded"),
+    ("sqlite", SWEEP, "Job.finished_at < now()", "Job.id > 0 * now()", "finished_long_ago"),
+    ("sqlite", "app/database/sync_sqlite.py", "BEGIN IMMEDIATE", "BEGIN", "publish_once"),
+    (
+        "sqlite",
+        "app/jobs/routes.py",
+        "raise RequestValidationError(places) from None",
+        "raise ProblemError(422, str(error)) from None",
+        "not_a_job",
+    ),
+    ("sqlite", PUBLISHER, "self._line.put_nowait((job", "self._line.put((job", "full_queue"),
+    ("sqlite", PUBLISHER, "tell_published(database, sent)", "pass", "handed_over_and_noted"),
+    ("sqlite", PUBLISHER, "monotonic() >= self._try_again", "True", "left_alone"),
+    (
+        "sqlite",
+        PUBLISHER,
+        "thread.join(2 * self._settings.publish_timeout + 1)",
+        "thread.join()",
+        "does_not_hold",
+    ),
+    ("sqlite", "app/tasks/broker_redis.py", '"socket_timeout": timeout, ', "", "as_long_as_it_may"),
+    (
+        "sqlite",
+        "app/tasks/broker_redis.py",
+        "settings.hard_limit * 2 + 60",
+        "60",
+        "outlives_its_worker",
+    ),
+    ("sqlite", "app/tasks/broker.py", "task_acks_late=True", "task_acks_late=False", "outlives"),
+    ("sqlite", "app/tasks/embedded.py", "not self._settings.may_embed", "False", "say_so"),
+    ("sqlite", "app/tasks/embedded.py", "self._sweep(runner)", "pass", "told_of_is_found"),
+    (
+        "sqlite",
+        "app/tasks/embedded.py",
+        "            runner.run(job_id)",
+        "            pass",
+        "to_its_end",
+    ),
+    ("sqlite", "app/jobs/settings.py", "broker_module(url) is None", "False", "broker_is_refused"),
+    ("sqlite", "app/tasks/liveness.py", "self.runs and ", "", "stands_still"),
+    ("sqlite", "app/tasks/liveness.py", "loop.runs = True", "pass", "when_the_loop_runs"),
+    ("sqlite", "app/tasks/liveness.py", "self.timer is not None", "True", "when_the_loop_runs"),
+    (
+        "sqlite",
+        "app/tasks/exporter.py",
+        "func.count(case((_waiting, 1)))",
+        "func.count()",
+        "queue_is_counted",
+    ),
+    (
+        "sqlite",
+        "app/items/work.py",
+        'row["quantity"] >= arguments.minimum',
+        "True",
+        "through_all_items",
+    ),
+    ("sqlite", "app/items/work.py", "last=last, ", "last=0, ", "through_all_items"),
+]
+
+CONSUMER = "app/tasks/consumer.py"
+
+TASKS_FAULTS += [
+    (
+        "sqlite",
+        "app/tasks/broker_redis.py",
+        "if self.connection is None or",
+        "if",
+        "outlives_the_loss",
+    ),
+    ("sqlite", CONSUMER, "interval_max=LONGEST", "interval_max=30", "within_seconds"),
+    ("sqlite", CONSUMER, 'if "delayed_delivery" not in step', "", "nobody_uses"),
+    (
+        "sqlite",
+        "app/tasks/broker.py",
+        '        worker_consumer="app.tasks.consumer:Consumer",\n',
+        "",
+        "within_seconds",
+    ),
+    ("sqlite", "app/tasks/broker.py", '"queue": SWEEPS, ', '"queue": "quick", ', "behind_jobs"),
+]
+
+TASKS_FAULTS += [
+    (database, path, old, new, test)
+    for database in ("postgresql", "mysql")
+    for path, old, new, test in (
+        (SWEEP, ".with_for_update(skip_locked=True)", "", "at_once_publish_once"),
+        (CLAIMS, "Job.id == job_id, free", "Job.id == job_id", "claim_is_exclusive"),
+        (ATTEMPT, "self.session.flush()", "self.session.commit()", "one_transaction"),
+        (CLAIMS, "Job.token == self.token, ", "", "lost_the_lease or renewed_and_lost"),
+    )
+]
+
+TASKS_CACHE_FAULTS = [
+    (
+        "sqlite",
+        "app/tasks/parts/caching.py",
+        "    runner.database.after_commit.append(after_commit)\n",
+        "",
+        "told_to_all",
+    ),
+    ("sqlite", "app/tasks/parts/caching.py", "except RedisError", "except KeyError", "told_to_all"),
+]
+
 Fault = tuple[str, str, str, str, str]
 
 
@@ -1091,6 +1235,8 @@ def _faults() -> Iterator[Fault]:
     yield from REDIS_FAULTS
     yield from OUTBOUND_FAULTS
     yield from PROCESS_POOL_FAULTS
+    yield from TASKS_FAULTS
+    yield from TASKS_CACHE_FAULTS
 
 
 def _answers(fault: Fault) -> Answers:
@@ -1103,6 +1249,10 @@ def _answers(fault: Fault) -> Answers:
         answers["outbound"] = True
     if fault in PROCESS_POOL_FAULTS:
         answers["process_pool"] = True
+    if fault in TASKS_FAULTS or fault in TASKS_CACHE_FAULTS:
+        answers["tasks"] = "celery"
+    if fault in TASKS_CACHE_FAULTS:
+        answers["cache"] = "redis"
     return answers
 
 

@@ -299,7 +299,7 @@ def _merge(
         before = old.questionnaire.complete(before)
     except WrongInputError as error:
         raise NotReadyError(f"{record.FILE} is damaged ({error}): restore it from git.") from None
-    after = new.questionnaire.complete({**after, **changes})
+    after = new.questionnaire.complete(changes, recorded=after)
     with TemporaryDirectory(prefix="fastperf-") as temporary:
         renders = Path(temporary) / "old", Path(temporary) / "new"
         render(old, before, renders[0])

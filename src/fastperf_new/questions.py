@@ -121,8 +121,14 @@ class Questionnaire:
             f"There is no question {key!r}: {nearest(key, [question.key for question in self])}"
         )
 
-    def complete(self, given: Mapping[str, Answer]) -> Answers:
+    def complete(
+        self, given: Mapping[str, Answer], recorded: Mapping[str, Answer] | None = None
+    ) -> Answers:
         """Return `given` with a default for every other question.
+
+        Args:
+            recorded: answers from before, instead of defaults; those to questions that make no
+                sense with the new ones go.
 
         Raises:
             WrongInputError: when an answer is missing, is not valid, or contradicts others.
@@ -135,7 +141,8 @@ class Questionnaire:
                         f"{question.key} makes no sense with the other answers: leave it out."
                     )
                 continue
-            answer = given.get(question.key, question.default_after(answers))
+            kept = (recorded or {}).get(question.key, question.default_after(answers))
+            answer = given.get(question.key, kept)
             if answer is None:
                 raise WrongInputError(
                     f"{question.key} is missing: give it with -d {question.key}=..."

@@ -43,7 +43,7 @@ def replay(
     default = questionnaire.complete({key: answers[key] for key in ("name", "preset")})
     default["name"] = folder.name
     for key, answer in answers.items():
-        if answer != default[key]:
+        if answer != default.get(key):  # a question may follow from another answer
             words += ["-d", f"{key}={text_of(answer)}"]
     return shlex.join([*words, *flags])
 
@@ -118,7 +118,11 @@ def options(questionnaire: Questionnaire) -> None:
         elif question.values:
             typer.echo(f"    {' or '.join(question.values)}")
         if question.key not in ("name", "preset"):
-            by_preset = {preset: text_of(defaults[preset][question.key]) for preset in presets}
+            by_preset = {
+                # What is asked only after another answer has no part in a preset.
+                preset: text_of(answers.get(question.key, question.default_after(answers) or ""))
+                for preset, answers in defaults.items()
+            }
             if len(set(by_preset.values())) == 1:
                 typer.echo(f"  Default: {next(iter(by_preset.values()))}")
             else:

@@ -13,13 +13,12 @@ from time import perf_counter
 from anyio import to_thread
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.database import Database
 from app.database.recorder import Recorder
 from app.errors import ProblemError
 from app.metrics.exposition import exposition
+from app.metrics.settings import MetricsSettings
 from app.observability.context import FinishedRequest
 from app.observability.counts import Count, all_counts
 from app.observability.finished import finished_requests
@@ -64,22 +63,6 @@ LAG = Gauge(
 
 _series: dict[tuple[str, str | None, int], Histogram] = {}
 _counters: dict[Count, Counter] = {}
-
-
-class MetricsSettings(BaseSettings):
-    """Who may read the metrics."""
-
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_prefix="METRICS_",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
-
-    # What Prometheus sends as "Authorization: Bearer"; without it anyone may read, so keep
-    # the path inside then: do not let the proxy pass it on.
-    token: SecretStr | None = None
 
 
 def count_requests(requests: Sequence[FinishedRequest]) -> None:

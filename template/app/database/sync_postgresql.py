@@ -1,0 +1,40 @@
+"""PostgreSQL without an event loop, with psycopg."""
+
+from math import ceil
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+
+from app.database import DatabaseSettings
+
+
+def create_sync_engine(
+    settings: DatabaseSettings, connections: int, statement_timeout: float
+) -> Engine:
+    """Create an engine for transactions; a statement is cut off after `statement_timeout` seconds."""
+    milliseconds = ceil(statement_timeout * 1000)
+    # libpq counts in whole seconds.
+    options: dict[str, Any] = {"connect_timeout": ceil(settings.timeout)}
+    if settings.pgbouncer:
+        options["prepare_threshold"] = None
+    else:
+        options["options"] = f"-c statement_timeout={milliseconds} -c timezone=UTC"
+    url = make_url(settings.url).set(drivername="postgresql+psycopg")
+    if "ssl" in url.query:  # libpq has another name for it
+        url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": url.query["ssl"]})
+    engine = create_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        pool_timeout=settings.timeout,
+        pool_pre_ping=True,  # one a transaction, which is little beside a job
+        hide_parameters=True,
+        connect_args=options,
+    )
+    if settings.pgbouncer:  # it does not pass on what a connection asks for when it is opened
+
+        @event.listens_for(engine, "begin")
+        def limit(connection: Connection) -> None:
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {milliseconds}")
+
+    return engine

@@ -1,0 +1,40 @@
+"""Redis as the broker. It must keep what it has: `noeviction`, and a file that it appends to."""
+
+from typing import Any
+
+from kombu.transport import redis
+
+from app.jobs.settings import TaskSettings
+
+QUEUE_ARGUMENTS: dict[str, Any] = {}
+
+
+class _Channel(redis.Channel):
+    def _connparams(self, asynchronous: bool = False) -> Any:
+        # Kombu's own error here is an AttributeError, over which a worker ends that has run a
+        # job while it lost its connection.
+        if self.connection is None or self.connection.client is None:
+            raise ConnectionError("the connection was lost")
+        return super()._connparams(asynchronous)  # type: ignore[no-untyped-call]
+
+
+redis.Transport.Channel = _Channel
+
+
+def options(settings: TaskSettings) -> dict[str, Any]:
+    """Return what Celery needs to know of it."""
+    return {
+        "broker_transport_options": {
+            # A message that nobody acknowledged for so long goes to another worker, so
+            # this is longer than any may run.
+            "visibility_timeout": settings.hard_limit * 2 + 60,
+            "socket_keepalive": True,
+            "socket_connect_timeout": 5,  # seconds
+            "health_check_interval": 10,  # seconds
+        }
+    }
+
+
+def impatient(timeout: float) -> dict[str, Any]:
+    """Return the options of a connection that waits for at most so many seconds."""
+    return {"socket_timeout": timeout, "socket_connect_timeout": timeout}

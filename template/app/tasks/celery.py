@@ -1,0 +1,83 @@
+"""The worker and its clock: `celery -A app.tasks.celery worker`, `celery -A app.tasks.celery beat`."""
+
+import logging
+from functools import cache
+from time import monotonic
+from typing import Any
+
+from celery.signals import setup_logging, worker_init, worker_process_init
+
+from app.database import DatabaseSettings
+from app.jobs import sweep as sweeping
+from app.jobs.runner import Runner
+from app.jobs.settings import TaskSettings
+from app.observability.logs import configure_logging
+from app.settings import Settings
+from app.tasks import liveness
+from app.tasks.broker import CLEAN_UP, RUN, SWEEP, Sender, new_celery
+from app.tasks.parts import all_parts
+from app.tasks.runners import new_runner
+
+settings = TaskSettings()
+if not settings.broker_url:
+    raise SystemExit("BROKER_URL is not set: without a broker the service runs its jobs itself.")
+app = new_celery(settings)
+
+
+@cache
+def runner() -> Runner:
+    """Return the runner of this process; made when it is first needed, which is after the fork."""
+    return new_runner(settings, DatabaseSettings())
+
+
+@cache
+def sender() -> Sender:
+    """Return what this process publishes with."""
+    return Sender(app, settings)
+
+
+def run(job_id: int) -> None:
+    """Run a job, unless another worker has it."""
+    runner().run(job_id)
+
+
+def sweep() -> None:
+    """Publish the jobs that need it: after the broker was away, for as long as until the next sweep."""
+    until = monotonic() + settings.sweep_every
+    arguments = runner().database, settings, sender().send, sender().is_empty
+    while sweeping.sweep(*arguments) == sweeping.BATCH and monotonic() < until:
+        pass
+
+
+def clean_up() -> None:
+    """Delete the jobs that finished long ago."""
+    sweeping.clean_up(runner().database, settings)
+
+
+app.task(run, name=RUN)
+app.task(sweep, name=SWEEP)
+app.task(clean_up, name=CLEAN_UP)
+
+
+def log_as_the_service_does(**_: Any) -> None:
+    """Send all logs to standard error, in the service's format: Celery then leaves them alone."""
+    configure_logging(Settings())
+    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # the runner has a line for each job
+
+
+def begin(**_: Any) -> None:
+    """Begin in the main process."""
+    for part in all_parts():
+        part.before_fork(settings)
+    liveness.watch(app)
+
+
+def begin_process(**_: Any) -> None:
+    """Begin in a process that runs jobs: the first one need not wait for this."""
+    runner()
+
+
+setup_logging.connect(log_as_the_service_does)
+worker_init.connect(begin)
+worker_process_init.connect(begin_process)

@@ -1,0 +1,41 @@
+"""Metrics of jobs. What is imported here decides where values live, so that comes late."""
+# ruff: noqa: PLC0415
+
+import os
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.database import DatabaseSettings
+from app.database.sync import SyncDatabase
+from app.jobs.runner import Runner
+from app.jobs.settings import TaskSettings
+from app.metrics.files import share_below
+
+
+class ExporterSettings(BaseSettings):
+    """Where a worker tells its metrics."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", env_prefix="TASKS_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)  # nowhere unless it is set
+
+
+def before_fork(settings: TaskSettings) -> None:
+    """Share a folder with the processes to come, and serve what all of them measure."""
+    share_below(os.getpid())
+    port = ExporterSettings().metrics_port
+    if port is not None:
+        from app.tasks.exporter import serve
+
+        timeout = settings.statement_timeout
+        serve(port, SyncDatabase(DatabaseSettings(), connections=1, statement_timeout=timeout))
+
+
+def attach(runner: Runner) -> None:
+    """Measure what a runner does."""
+    from app.tasks.exporter import observe
+
+    runner.listeners.append(observe)

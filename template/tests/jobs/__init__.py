@@ -1,0 +1,1 @@
+"""Jobs: their rows, who has them, and what comes of them."""

@@ -1,0 +1,73 @@
+"""What a worker tells of its jobs."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, build_opener
+
+import pytest
+from sqlalchemy import delete
+
+from app.database import DatabaseSettings
+from app.database.sync import SyncDatabase
+from app.jobs.models import Job, now
+from app.jobs.runner import Runner
+from app.jobs.settings import TaskSettings
+from app.tasks.exporter import serve
+from app.tasks.parts.metrics import attach
+from tests.jobs.kinds import echo, kind_of
+
+
+@pytest.fixture
+def sync(settings: DatabaseSettings, _all_tables: None) -> Iterator[SyncDatabase]:
+    database = SyncDatabase(settings, connections=2, statement_timeout=30)
+    with database.transaction() as connection:
+        connection.execute(delete(Job))
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def port(sync: SyncDatabase) -> Iterator[int]:
+    server = serve(0, sync)
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def scrape(port: int, path: str = "/metrics") -> list[str]:
+    open_ = build_opener(ProxyHandler({})).open
+    with open_(f"http://127.0.0.1:{port}{path}") as answer:
+        text: str = answer.read().decode()
+        return text.splitlines()
+
+
+def test_jobs_are_counted_by_kind_and_outcome(sync: SyncDatabase, port: int) -> None:
+    with sync.sessions.begin() as session:
+        session.add(Job(id=1, kind="counted", arguments={}))
+    runner = Runner(sync, TaskSettings(), kind_of(echo, name="counted"))
+    attach(runner)
+
+    runner.run(1)
+
+    told = scrape(port)
+    assert 'job_attempt_seconds_count{kind="counted",outcome="done"} 1.0' in told
+    assert 'job_wait_seconds_count{kind="counted"} 1.0' in told
+
+
+def test_the_queue_is_counted_when_it_is_asked(sync: SyncDatabase, port: int) -> None:
+    with sync.sessions.begin() as session:
+        ago = now() - timedelta(minutes=5)
+        session.add_all(Job(kind="test", arguments={}, run_at=ago) for _ in range(3))
+        session.add(Job(kind="test", arguments={}, state="running"))
+        session.add(Job(kind="test", arguments={}, state="done"))
+
+    told = dict(line.split() for line in scrape(port) if line.startswith("jobs_"))
+
+    assert (told["jobs_waiting"], told["jobs_running"]) == ("3.0", "1.0")
+    assert 300 <= float(told["jobs_oldest_seconds"]) < 400
+
+
+def test_nothing_else_is_served(port: int) -> None:
+    with pytest.raises(HTTPError):
+        scrape(port, "/")

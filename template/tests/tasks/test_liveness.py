@@ -1,0 +1,56 @@
+"""Whether a worker is alive."""
+
+import os
+from pathlib import Path
+from time import time
+from types import SimpleNamespace
+
+import pytest
+
+from app.jobs.settings import TaskSettings
+from app.tasks import liveness
+from app.tasks.broker import new_celery
+from app.tasks.liveness import STILL, Loop, is_alive
+
+
+def test_a_file_that_nobody_touches_is_a_dead_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "FILE", tmp_path / "alive")
+
+    assert not is_alive()
+    liveness.FILE.touch()
+    assert is_alive()
+    os.utime(liveness.FILE, (0, time() - STILL - 1))
+    assert not is_alive()
+
+
+def test_a_loop_stands_still_when_it_should_go_round() -> None:
+    loop = Loop()
+    loop.turned -= STILL + 1
+
+    assert not loop.stands_still  # the broker is away
+    loop.runs = True
+    assert loop.stands_still
+    loop.turn()
+    assert not loop.stands_still
+
+
+def test_it_knows_when_the_loop_runs(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(liveness, "touch", lambda: None)
+    monkeypatch.setattr(liveness, "loop", Loop())
+    cancelled: list[bool] = []
+    timer = SimpleNamespace(cancel=lambda: cancelled.append(True))
+    worker = SimpleNamespace(timer=SimpleNamespace(call_repeatedly=lambda *_: timer))
+    celery = new_celery(TaskSettings(broker_url=f"{scheme}://"))
+    liveness.watch(celery)
+    (step,) = celery.steps["consumer"]
+    turning = step(worker)
+
+    turning.stop(worker)  # the broker was never there
+    assert not liveness.loop.runs
+    turning.start(worker)
+    assert liveness.loop.runs
+    turning.stop(worker)
+    assert not liveness.loop.runs
+    assert cancelled == [True]
