@@ -105,6 +105,7 @@ class Stand:
     database: str
     settings: dict[str, object]
     processes: ExitStack = field(default_factory=ExitStack)
+    workers: list[Celery] = field(default_factory=list)
 
     def sql(self, statement: str) -> list[list[str]]:
         """Run SQL and return its rows."""
@@ -155,9 +156,15 @@ class Stand:
         options = ["-Q", "quick,long,sweeps", "--concurrency", "2", "-n", name]
         options += ["--without-gossip", "--without-mingle"]
         celery = self.start(name, "worker", *options, **settings)
+        self.workers.append(celery)
         if ready:
             wait_until(lambda: celery.is_ready, lambda: celery.log[-3000:])
         return celery
+
+    def kill_workers(self) -> None:
+        """End those that are left."""
+        while self.workers:
+            self.workers.pop().kill()
 
     def beat(self, **settings: object) -> Celery:
         """Start what has the sweep run every now and then."""
