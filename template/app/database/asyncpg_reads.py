@@ -82,8 +82,8 @@ class Compiled:
                 parameters[name] if process is None else process(parameters[name])
                 for name, process in self._binds
             ]
-        except Exception as error:  # as SQLAlchemy tells of it: the text may repeat the value
-            text = f"({type(error).__qualname__})"
+        except Exception as error:  # as SQLAlchemy tells of it, so that logs leave out its values
+            text = f"({type(error).__module__}.{type(error).__qualname__}) {error}"
             raise StatementError(text, self.sql, None, error, hide_parameters=True) from error
 
     async def describe(self, connection: asyncpg.Connection) -> None:
