@@ -114,6 +114,8 @@ def test_a_planted_fault_is_found(project: Path, environment: Environment) -> No
 DATA = "app/database/"
 TRACEBACKS, NAMES = "app/observability/tracebacks.py", "names_its_constraint_and_no_value"
 DATA_FAULTS = [
+    (TRACEBACKS, 'partition(" Original', 'partition("no Original', "session_that_goes_on"),
+    (TRACEBACKS, '"" if values and text is None else text', "text", "led_to_such_a_value"),
     (DATA + "gate.py", "if self.free > 0:", "if True:", "no_more_are_in"),
     (
         DATA + "gate.py",
@@ -145,7 +147,6 @@ DATA_FAULTS = [
     (DATA + "mysql_errors.py", "if number in _NAMING", "if True", "error_of_a_value"),
     (TRACEBACKS, "(told.__context__, error.__context__),", "", "what_came_of_it"),
     (TRACEBACKS, "told.exceptions or ()", "()", "what_came_of_it"),
-    (TRACEBACKS, 'text = ""', "pass", "cannot_hold"),
     (TRACEBACKS, 'vars(part)["_str"] = text', "pass", NAMES),
     (DATA + "writes.py", "await session.flush()", "pass", "statement_of_the_flush"),
     (DATA + "writes.py", "lift_deadline()  # what", "pass  # what", "commit_is_not_cut_off"),
@@ -447,10 +448,12 @@ FAULTS = [
     ("app/metrics/files.py", ".flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "", "what_is_used"),
     ("app/metrics/files.py", ".flock(lock, fcntl.LOCK_SH)", "", "last_worker_removes_it"),
     ("app/metrics/files.py", 'f"{user}{_process_ids()}-{parent}-{_started(parent)}"', '""', "each"),
-    ("app/metrics/prometheus.py", "        leave_folder()\n", "", "last_worker_removes_it"),
+    ("app/metrics/files.py", "    Finalize(None", "    (None", "last_worker_removes_it"),
+    ("app/metrics/files.py", "named == os.environ.get(CHOSEN)", "True", "have_one_each"),
+    ("app/metrics/files.py", "folder.is_symlink() or", "", "nobodys_service"),
     ("app/observability/context.py", "getattr(route or", "getattr(None or", "whole_template"),
     ("app/observability/context.py", "while spans and", "while False and", "run_at_once"),
-    ("app/observability/instruments.py", "took -= share.seconds", "pass", "add_up"),
+    ("app/observability/instruments.py", "took -= request.seconds_of_shares()", "pass", "add_up"),
     (
         "app/observability/logs.py",
         '"route": request.route}',
@@ -574,8 +577,8 @@ FAULTS = [
     ),
     (
         "app/metrics/prometheus.py",
-        "statements.count_up()\n        take_counts()\n        leave",
-        "statements.count_up()\n        leave",
+        "statements.count_up()\n        take_counts()\n\n",
+        "statements.count_up()\n\n",
         "counted_last_is_told",
     ),
     (
@@ -802,7 +805,7 @@ CACHE_FAULTS = [
         "does_not_start_then",
     ),
     ("sqlite", LAYER, "except HTTPException", "except KeyError", "user_function_may_refuse"),
-    ("sqlite", LAYER, "(key, found.generations)", "key", "beats_a_fill"),
+    ("sqlite", LAYER, "(key, found.generations or self.store.writes)", "key", "beats_a_fill"),
     ("sqlite", ANSWERS, "[*headers, (b", "[(b", "an_answer_is_made_once"),
     ("sqlite", CACHING + "flights.py", "if name in self._flights", "if False", "50_misses"),
     ("sqlite", CACHING + "flights.py", "future.cancel()", "future.set_result(None)", "leaves"),
@@ -824,7 +827,7 @@ CACHE_FAULTS = [
     ("sqlite", MEMORY, "if made < changed", "if False", "its_tags_stale"),
     ("sqlite", MEMORY, "if time() >= ", "if 0 >= ", "an_entry_ends"),
     ("sqlite", MEMORY, "if len(self._changed) > MAX_TAGS", "if False", "for_ever"),
-    ("sqlite", MEMORY, "self._forgotten = self._now", "pass", "for_ever"),
+    ("sqlite", MEMORY, "self._forgotten = self.writes", "pass", "for_ever"),
     ("sqlite", MEMORY, "> 1 or parent_process()", "> 9 or parent_process()", "what_that_means"),
     (
         "sqlite",
@@ -845,6 +848,8 @@ REDIS = CACHING + "redis.py"
 CONNECTION = CACHING + "connection.py"
 
 REDIS_FAULTS = [
+    ("sqlite", REDIS, "if self._settling is settling", "if True", "is_told_that_redis_refused"),
+    ("sqlite", LAYER, "or self.store.writes", "or 0", "what_began_before_a_write"),
     ("sqlite", REDIS, "if made_of != generations", "if False", "seen_by_every_worker"),
     ("sqlite", REDIS, 'token, "NX", "GET"', 'token, "GET"', "one_worker_at_a_time"),
     ("sqlite", REDIS, "if holder is None else", "if True else", "one_worker_at_a_time"),

@@ -67,5 +67,5 @@ def tell_of_thread(scope: Scope) -> None:
     if route not in _told:
         _told.add(route)
         logger.warning(
-            "past its deadline a thread of %s goes on: only async def can be stopped", route
+            "past its deadline a thread of %s may go on: only async def can be stopped", route
         )

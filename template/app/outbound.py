@@ -191,7 +191,9 @@ class Upstream:
                 body += part
                 if len(body) > self._max_bytes:
                     raise _TooLargeError
-        told = [pair for pair in response.headers.multi_items() if pair[0] not in OF_TRANSPORT]
+        told = response.headers.multi_items()
+        if method != "HEAD":
+            told = [pair for pair in told if pair[0] not in OF_TRANSPORT]
         return Response(
             response.status_code, headers=told, content=bytes(body), request=response.request
         )

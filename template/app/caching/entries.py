@@ -68,6 +68,8 @@ class Fill:
 class Store(Protocol):
     """Keeps entries. None of its methods raises because it cannot be reached: it has nothing then."""
 
+    writes: int  # that this process has told it of
+
     async def get(self, key: bytes, tags: Sequence[str]) -> Found:
         """Return the entry of a key, if it is good."""
 

@@ -28,6 +28,8 @@ from app.startup import refuse_to_start
 
 T = TypeVar("T")
 
+ROUTED = ("route", "fastapi", "endpoint")  # what routing leaves in a scope
+
 # hit, miss, stale (a miss that a write made), wait (for another's miss) or bypass (nothing may
 # be kept, or nobody is signed in)
 OUTCOMES = Count("cache_requests", "Requests to cached routes.", ["route", "outcome"])
@@ -98,7 +100,8 @@ class ResponseCache:
             if found.entry is not None:
                 await self._serve(found.entry, "hit", route, scope, send)
                 return
-            name = (key, found.generations)
+            # Without a store nobody knows the generations, but this process its own writes.
+            name = (key, found.generations or self.store.writes)
             flight = self.cache.flights.lead(name)
             if flight is not None:
                 break
@@ -144,7 +147,7 @@ class ResponseCache:
         finally:
             await end()
             if entry is None and "route" in inner:
-                scope.update({name: inner[name] for name in ("route", "fastapi") if name in inner})
+                scope.update({name: inner[name] for name in ROUTED if name in inner})
         miss.flight.land(entry)
         if entry is not None:
             scope["route"] = miss.route

@@ -36,7 +36,7 @@ class MemoryStore:
     def __init__(self, settings: CacheSettings) -> None:
         # With each entry goes the moment before its rows were read.
         self._entries: LRUCache[bytes, tuple[int, Entry]] = LRUCache(settings.max_bytes, _size)
-        self._now = 0  # counts writes
+        self.writes = 0
         self._changed: dict[str, int] = {}  # when a tag did
         self._forgotten = 0  # until when that is not known any more
 
@@ -63,7 +63,7 @@ class MemoryStore:
         return Found(entry, (changed,))
 
     async def begin(self, key: bytes, tags: Sequence[str]) -> Fill:
-        return Fill(Found(None, (self._now,)))
+        return Fill(Found(None, (self.writes,)))
 
     async def end(self, key: bytes, tags: Sequence[str], fill: Fill, entry: Entry | None) -> None:
         (made,) = fill.found.generations
@@ -71,12 +71,12 @@ class MemoryStore:
             self._entries[key] = (made, entry)
 
     async def invalidate(self, tags: Sequence[str]) -> None:
-        self._now += 1
+        self.writes += 1
         for tag in tags:
-            self._changed[tag] = self._now
+            self._changed[tag] = self.writes
         if len(self._changed) > MAX_TAGS:
             self._changed.clear()
-            self._forgotten = self._now
+            self._forgotten = self.writes
 
 
 def new_cache() -> Cache:

@@ -5,7 +5,7 @@ Whatever goes wrong with Redis is a miss, quickly, and is counted.
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
@@ -64,6 +64,7 @@ class RedisStore:
 
     def __init__(self, settings: CacheSettings) -> None:
         self._settings = settings
+        self.writes = 0
         self._redis = RedisConnection(settings.url, settings.timeout)
         # What another release of the code has made may look different.
         self._entries = f"{settings.prefix}:{RELEASE}:".encode()
@@ -119,14 +120,14 @@ class RedisStore:
         lock = self._name(key) + b":lock"
         call = self._redis.call("SET", lock, token, "NX", "GET", "PX", milliseconds)
         looked_up = self._look_up(key, tags)  # sent with the first, and answered after it
+        holder = None
         try:
-            holder = await asyncio.shield(call)
-        except UnreachableError:
-            holder = None  # it may have been done all the same
+            with suppress(UnreachableError):  # it may have been done all the same
+                holder = await asyncio.shield(call)
+            found = await self._found(looked_up)
         except asyncio.CancelledError:
             call.add_done_callback(lambda _: self._start(self._give_back({(lock, token)})))
             raise
-        found = await self._found(looked_up)
         return Fill(found, token) if holder is None else Fill(found, holder, mine=False)
 
     async def end(self, key: bytes, tags: Sequence[str], fill: Fill, entry: Entry | None) -> None:
@@ -148,6 +149,7 @@ class RedisStore:
             self._not_sure({(lock, fill.token)})
 
     async def invalidate(self, tags: Sequence[str]) -> None:
+        self.writes += 1
         # A task of its own: a request that is cancelled must not take it along.
         await asyncio.shield(self._start(self._tell(tags)))
 
@@ -176,8 +178,10 @@ class RedisStore:
             if not self._redis.may_try():
                 return False
             self._settling = self._start(self._settle())
-        await asyncio.shield(self._settling)
-        self._settling = None
+        settling = self._settling
+        await asyncio.shield(settling)
+        if self._settling is settling:  # else the next has begun, and is waited for by itself
+            self._settling = None
         return not self._owed
 
     async def _settle(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
-from sqlalchemy.exc import MultipleResultsFound
+from sqlalchemy.exc import MultipleResultsFound, StatementError
 
 from app.database.gate import Gate, UnavailableError
 from app.database.reads import Query, Row
@@ -77,10 +77,14 @@ class Compiled:
         """Return the values for the statement's `$1`, `$2`, ..."""
         if self._defaults:
             parameters = self._defaults | parameters
-        return [
-            parameters[name] if process is None else process(parameters[name])
-            for name, process in self._binds
-        ]
+        try:
+            return [
+                parameters[name] if process is None else process(parameters[name])
+                for name, process in self._binds
+            ]
+        except Exception as error:  # as SQLAlchemy tells of it: the text may repeat the value
+            text = f"({type(error).__qualname__})"
+            raise StatementError(text, self.sql, None, error, hide_parameters=True) from error
 
     async def describe(self, connection: asyncpg.Connection) -> None:
         """Learn the types that the server returns; asyncpg keeps the prepared statement."""

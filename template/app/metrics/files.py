@@ -11,11 +11,13 @@ import shutil
 import tempfile
 from contextlib import suppress
 from multiprocessing import parent_process
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TextIO
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-PREFIX = "metrics-"
+CHOSEN = "METRICS_FOLDER"  # what that is once a folder was chosen: processes to come find both
+PREFIX = "service-metrics-"
 LOCK = "used"
 
 _held: list[TextIO] = []
@@ -28,27 +30,31 @@ def share_between_workers() -> None:
     only one needs none, unless the variable is set.
     """
     alone = int(os.environ.get("WEB_CONCURRENCY") or 1) == 1 and parent_process() is None
-    if not alone or os.environ.get(VARIABLE):
+    if not alone:
         share_below(os.getppid())
+    elif os.environ.get(VARIABLE):
+        share_below(os.getpid())
 
 
 def share_below(parent: int) -> None:
-    """Make the folder for a process and those that it starts."""
+    """Make the folder for a process and those that it starts; it goes with the last of them."""
     named = os.environ.get(VARIABLE)
-    if named and Path(named).name.startswith(PREFIX):
-        return  # chosen by the process that started this one
+    if named and named == os.environ.get(CHOSEN):
+        return  # by the process that started this one
     base = Path(named) if named else _memory()
     base.mkdir(parents=True, exist_ok=True)
     user = f"{PREFIX}{os.getuid()}-"
     folder = base / f"{user}{_process_ids()}-{parent}-{_started(parent)}"
     _held.append(_hold(folder))
-    os.environ[VARIABLE] = str(folder)
+    # Not `atexit`, which a process that multiprocessing has started does not come to.
+    Finalize(None, _leave, exitpriority=0)
+    os.environ[VARIABLE] = os.environ[CHOSEN] = str(folder)
     for left in base.glob(f"{user}*"):  # by services that were killed
         _remove_unless_used(left)
 
 
-def leave_folder() -> None:
-    """Remove the folder if no other worker uses it: call it when the service stops."""
+def _leave() -> None:
+    """Remove the folder if no other worker uses it."""
     while _held:
         lock = _held.pop()
         lock.close()
@@ -74,9 +80,16 @@ def _hold(folder: Path) -> TextIO:
 
 
 def _remove_unless_used(folder: Path) -> None:
-    with suppress(OSError), (folder / LOCK).open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
+    # Whatever else may bear such a name, and in a folder of all users anything may, stays.
+    if folder.is_symlink() or not folder.is_dir() or folder.stat().st_uid != os.getuid():
+        return
+    with suppress(OSError):
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(lock)
 
 
 def _process_ids() -> int:

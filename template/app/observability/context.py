@@ -35,17 +35,15 @@ class FinishedRequest(NamedTuple):
 class Share:
     """Time spent on one thing, of which several may run at once."""
 
-    __slots__ = ("_spans", "seconds")
+    __slots__ = ("seconds", "spans")
 
     def __init__(self) -> None:
         self.seconds = 0.0  # in which at least one ran
-        self._spans: list[tuple[float, float]] = []  # from, until; in order, none overlapping
+        self.spans: list[tuple[float, float]] = []  # from, until; in order, none overlapping
 
-    def add(self, seconds: float) -> None:
-        """Add a span that ends now."""
-        end = perf_counter()
-        start = end - seconds
-        spans = self._spans
+    def add(self, start: float, end: float) -> None:
+        """Add a span; none that was added ends later."""
+        spans = self.spans
         covered = 0.0
         while spans and spans[-1][1] > start:  # several ran at once
             other, its_end = spans.pop()
@@ -85,7 +83,18 @@ class RequestContext:
         share = self.shares.get(name)
         if share is None:
             share = self.shares[name] = Share()
-        share.add(seconds)
+        end = perf_counter()
+        share.add(end - seconds, end)
+
+    def seconds_of_shares(self) -> float:
+        """Return the time in which it was spent on anything."""
+        shares = [*(self.shares or {}).values()]
+        if len(shares) == 1:
+            return shares[0].seconds
+        together = Share()  # what ran beside something else counts once
+        for start, end in sorted((span for one in shares for span in one.spans), key=_end):
+            together.add(start, end)
+        return together.seconds
 
     def finished(self) -> FinishedRequest:
         """Return what is told of it: the scope, and all that hangs on it, may go."""
@@ -101,6 +110,10 @@ class RequestContext:
             self.seconds or perf_counter() - self.started,
             database.seconds if database else 0.0,
         )
+
+
+def _end(span: tuple[float, float]) -> float:
+    return span[1]
 
 
 def path_template(scope: Scope) -> str | None:

@@ -81,8 +81,8 @@ def _given_id(scope: Scope) -> str | None:
 def _shares(took: float, request: RequestContext) -> bytes:
     rest = b""
     if request.shares is not None:
+        took -= request.seconds_of_shares()
         for name, share in request.shares.items():
-            took -= share.seconds
             rest += b", %b;dur=%.3f" % (name.encode(), share.seconds * 1000)
     return b"app;dur=%.3f%b" % (took * 1000, rest)
 

@@ -28,7 +28,7 @@ class RequestRecord(logging.LogRecord):
         self.__dict__.update(_TEMPLATE)
         self.name = name
         self.msg = message
-        self.created = created
+        self.created, self.msecs = created, created % 1 * 1000
         self.request_id = request_id
         self.fields = fields
 

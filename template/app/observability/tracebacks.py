@@ -8,7 +8,7 @@ from traceback import TracebackException
 
 from fastapi.exceptions import ValidationException
 from pydantic import ValidationError
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from app.database import tell_error
 
@@ -16,30 +16,30 @@ from app.database import tell_error
 def format_safely(error: BaseException) -> str:
     """Return the traceback of an error and of all that led to it, without values."""
     told = TracebackException(type(error), error, error.__traceback__, compact=True)
-    of_statements: set[int] = set()
-    for part, its_error in _parts(told, error):
-        text = _safe_text(its_error)
-        if isinstance(its_error, StatementError):
-            of_statements.add(id(its_error.orig))
-        elif text is None and id(its_error) in of_statements:
-            text = ""  # a value that SQLAlchemy could not convert
+    for part, text in _parts(told, error, values=False):
         if text is not None:
             vars(part)["_str"] = text  # it has no public name
     return "".join(told.format()).rstrip("\n")
 
 
 def _parts(
-    told: TracebackException, error: BaseException
-) -> Iterator[tuple[TracebackException, BaseException]]:
-    """Give each error with what is told of it: causes, contexts, and members of groups."""
-    yield told, error
+    told: TracebackException, error: BaseException, *, values: bool
+) -> Iterator[tuple[TracebackException, str | None]]:
+    """Give what is told of each error, causes, contexts and members of groups, and a safe text.
+
+    Args:
+        values: whether the error led to one of a statement, which it was given values for.
+    """
+    text = _safe_text(error)
+    yield told, "" if values and text is None else text
+    values = values or isinstance(error, StatementError) or tell_error(error) is not None
     for part, its_error in (
         (told.__cause__, error.__cause__),
         (told.__context__, error.__context__),
         *zip(told.exceptions or (), getattr(error, "exceptions", ()), strict=False),
     ):
         if part is not None and its_error is not None:
-            yield from _parts(part, its_error)
+            yield from _parts(part, its_error, values=values)
 
 
 def _safe_text(error: BaseException) -> str | None:
@@ -51,4 +51,6 @@ def _safe_text(error: BaseException) -> str | None:
         about = (error.orig and tell_error(error.orig)) or ""
         text = f"({kind.__module__}.{kind.__qualname__}) {about}".rstrip()
         return f"{text}\n[SQL: {error.statement}]" if error.statement else text
+    if isinstance(error, SQLAlchemyError):
+        return str(error).partition(" Original exception was")[0]
     return tell_error(error)

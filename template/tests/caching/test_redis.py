@@ -217,6 +217,63 @@ async def test_a_write_whose_client_leaves_is_told(
     assert (await stores[0].get(b"key", TAGS)).stale
 
 
+async def test_nobody_reads_before_a_write_is_told_that_redis_refused(
+    stores: list[RedisStore], redis_url: str
+) -> None:
+    await fill(stores[0], entry())
+    async with Redis.from_url(redis_url) as client:
+        await client.config_set("min-replicas-to-write", "1")
+        try:
+            await stores[0].invalidate(["tea"])
+
+            async def look_up() -> list[Entry | None]:
+                found = []
+                for _ in range(20):
+                    found.append((await stores[0].get(b"key", TAGS)).entry)
+                    found.append((await stores[0].begin(b"key", TAGS)).found.entry)
+                return found
+
+            for entries in await asyncio.gather(*(look_up() for _ in range(10))):
+                assert {*entries} == {None}
+        finally:
+            await client.config_set("min-replicas-to-write", "0")
+
+
+async def test_who_leaves_with_a_right_gives_it_back(
+    stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking_up = asyncio.Event()
+
+    async def take_long(_: object) -> Found:
+        looking_up.set()
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    monkeypatch.setattr(stores[0], "_found", take_long)
+    asking = asyncio.create_task(stores[0].begin(b"key", TAGS))
+    await looking_up.wait()
+    asking.cancel()
+    with suppress(asyncio.CancelledError):
+        await asking
+    await asyncio.sleep(0.1)
+
+    assert await begin(stores[1])
+
+
+async def test_without_redis_nobody_waits_for_what_began_before_a_write(service: Service) -> None:
+    await slow(service)
+    service.store = RedisStore(CacheSettings(url="redis://127.0.0.1:1/0"))
+    client = service.serve(slow=MINUTE)
+    early = asyncio.create_task(client.get("/slow"))
+    await asyncio.sleep(0.02)
+
+    await service.store.invalidate(["slow"])
+    late = await client.get("/slow")
+
+    assert late.content == b"2"
+    assert (await early).content == b"1"
+
+
 async def test_a_command_that_redis_refuses_takes_nothing_with_it(
     stores: list[RedisStore], redis_url: str, errors: Counter[str]
 ) -> None:

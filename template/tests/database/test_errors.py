@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from fastapi import FastAPI
@@ -16,13 +17,16 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
+    bindparam,
     insert,
     literal,
     select,
 )
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy.exc import IntegrityError, PendingRollbackError, StatementError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import DeclarativeBase
 
-from app.database import Database, WriteSession
+from app.database import Database, Query, WriteSession
 from app.observability.logs import JSONFormatter, TextFormatter
 from app.observability.tracebacks import format_safely
 from tests.conftest import VIOLATIONS
@@ -39,6 +43,15 @@ links = Table(
     metadata,
     Column("text", String(30), ForeignKey("words.text", name="fk_links_text")),
 )
+
+
+class Mapped(DeclarativeBase):
+    pass
+
+
+class Word(Mapped):
+    __table__ = words
+    __mapper_args__ = {"primary_key": [words.c.text]}  # noqa: RUF012
 
 
 @pytest.fixture(autouse=True)
@@ -98,6 +111,49 @@ async def test_nor_does_a_value_that_the_column_cannot_hold(database: Database) 
     text = format_safely(failed.value)
     assert "ValueError" in text
     assert "ter2" not in text
+
+
+async def test_nor_does_what_led_to_such_a_value(database: Database) -> None:
+    class Number(TypeDecorator[int]):
+        impl = Integer
+        cache_ok = True
+
+        def process_bind_param(self, value: object, dialect: Dialect) -> int:
+            try:
+                return int(str(value))
+            except ValueError as error:
+                raise LookupError(f"no number {value}") from error
+
+    query = Query(
+        select(literal(1).label("one")).where(literal(1) == bindparam("n", None, Number()))
+    )
+    with pytest.raises(StatementError) as failed:
+        await database.reads.all(query, n=SECRET)
+
+    text = format_safely(failed.value)
+    assert "ValueError" in text
+    assert "LookupError" in text
+    assert "ter2" not in text
+
+
+async def test_nor_does_a_session_that_goes_on_after_it(database: Database) -> None:
+    async def go_on() -> None:
+        async with AsyncSession(database.writes.engine) as session:
+            await session.execute(insert(words).values(text=SECRET))
+            session.add(Word(text=SECRET))
+            with suppress(IntegrityError):
+                await session.flush()
+            await session.execute(select(words))
+
+    with pytest.raises(PendingRollbackError) as failed:
+        await go_on()
+
+    # Not every database has the value in its message.
+    another = PendingRollbackError(f"Back again. Original exception was: {SECRET}")
+    for error in (failed.value, another):
+        text = format_safely(error)
+        assert "PendingRollbackError" in text
+        assert "ter2" not in text
 
 
 async def test_nor_does_what_came_of_it(database: Database) -> None:

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.metrics.files import LOCK, PREFIX, VARIABLE
+from app.metrics.files import CHOSEN, LOCK, PREFIX, VARIABLE
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +39,7 @@ def count(times: int, folder: Path) -> str:
     return subprocess.run(  # noqa: S603  (our own words)
         [sys.executable, "-c", COUNT, str(times)],
         cwd=ROOT,
-        env={**os.environ, VARIABLE: str(folder)},
+        env={**os.environ, VARIABLE: str(folder), CHOSEN: str(folder)},
         capture_output=True,
         text=True,
         check=True,
@@ -89,7 +88,9 @@ class TestSharing:
     @staticmethod
     def run(code: str, **settings: str) -> str:
         """Return what a worker of a service says."""
-        environment = {name: value for name, value in os.environ.items() if name != VARIABLE}
+        environment = {
+            name: value for name, value in os.environ.items() if name not in (VARIABLE, CHOSEN)
+        }
         return subprocess.run(  # noqa: S603  (our own words)
             [sys.executable, "-c", code],
             cwd=ROOT,
@@ -100,9 +101,16 @@ class TestSharing:
         ).stdout.strip()
 
     def folder_of(self, **settings: str) -> str:
-        """Return the folder that a worker of a service chooses; nobody uses it any more."""
+        """Return the folder that a worker of a service chooses; it is gone with the worker."""
         code = f"import app.metrics, os; print(os.environ.get('{VARIABLE}'))"
         return self.run(code, **settings)
+
+    @staticmethod
+    def left(folder: Path) -> Path:
+        """Make a folder with a lock that nobody has, as a worker that was killed leaves it."""
+        folder.mkdir()
+        (folder / LOCK).touch()
+        return folder
 
     def test_the_workers_of_a_service_choose_the_same(self, tmp_path: Path) -> None:
         both = {"WEB_CONCURRENCY": "2", VARIABLE: str(tmp_path)}
@@ -111,12 +119,12 @@ class TestSharing:
 
         assert first == second
         assert f"-{os.getpid()}-" in first
-        assert Path(first).stat().st_mode & 0o777 == 0o700
+        code = f"import app.metrics, os; print(oct(os.stat(os.environ['{VARIABLE}']).st_mode))"
+        assert self.run(code, **both) == "0o40700"
 
     def test_it_is_in_memory_unless_one_is_named(self) -> None:
         memory = Path("/dev/shm")  # noqa: S108
         chosen = self.folder_of(WEB_CONCURRENCY="2")
-        shutil.rmtree(chosen, ignore_errors=True)
 
         assert Path(chosen).parent in (memory, Path(tempfile.gettempdir()))
         assert f"-{os.getpid()}-" in chosen
@@ -128,7 +136,11 @@ class TestSharing:
         ours = Path(self.folder_of(**{VARIABLE: str(tmp_path)}))
 
         assert ours.parent == tmp_path
-        assert self.folder_of(**{VARIABLE: str(ours)}) == str(ours)  # a child's is its parent's
+        assert self.folder_of(**{VARIABLE: str(tmp_path)}) != str(ours)
+        a_parents = {VARIABLE: str(ours), CHOSEN: str(ours)}
+        assert self.folder_of(**a_parents) == str(ours)
+        named_alike = tmp_path / f"{PREFIX}shop"
+        assert Path(self.folder_of(**{VARIABLE: str(named_alike)})).parent == named_alike
 
     def test_what_a_service_left_is_removed_but_not_what_is_used(self, tmp_path: Path) -> None:
         named = {VARIABLE: str(tmp_path)}
@@ -138,8 +150,8 @@ class TestSharing:
             ours.with_name(re.sub(r"-\d+(-\d+-\d+)$", rf"-{space}\1", ours.name))
             for space in (1, 2)
         )
-        left.mkdir()
-        used.mkdir()
+        self.left(left)
+        self.left(used)
 
         with (used / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
@@ -147,6 +159,21 @@ class TestSharing:
 
         assert used.exists()
         assert not left.exists()
+
+    def test_what_is_nobodys_service_stays(self, tmp_path: Path) -> None:
+        """In a folder of all users anybody may make what has such a name."""
+        elsewhere = self.left(tmp_path / "elsewhere")
+        (tmp_path / f"{PREFIX}{os.getuid()}-link").symlink_to(elsewhere)
+        without_lock = tmp_path / f"{PREFIX}{os.getuid()}-old"
+        without_lock.mkdir()
+        trap = tmp_path / f"{PREFIX}{os.getuid()}-trap"
+        trap.mkdir()
+        os.mkfifo(trap / LOCK)
+
+        self.folder_of(**{VARIABLE: str(tmp_path)})
+
+        assert (elsewhere / LOCK).exists()
+        assert without_lock.exists()
 
     def test_the_last_worker_removes_it(self, tmp_path: Path) -> None:
         named = {VARIABLE: str(tmp_path), "WEB_CONCURRENCY": "2"}
@@ -158,7 +185,7 @@ class TestSharing:
 
     def test_one_that_others_still_use_stays(self, tmp_path: Path) -> None:
         named = {VARIABLE: str(tmp_path), "WEB_CONCURRENCY": "2"}
-        ours = Path(self.folder_of(**named))
+        ours = self.left(Path(self.folder_of(**named)))
 
         with (ours / LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)

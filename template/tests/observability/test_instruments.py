@@ -105,6 +105,16 @@ def test_statements_that_run_at_once_count_once() -> None:
     assert request.finished().database_seconds == request.shares["db"].seconds
 
 
+def test_what_runs_at_once_is_taken_from_the_time_once() -> None:
+    request = RequestContext("r-1", {"method": "GET", "path": "/"})
+    sleep(0.03)
+
+    request.add_share("db", 0.02)
+    request.add_share("upstream", 0.03)
+
+    assert request.seconds_of_shares() == pytest.approx(0.03, abs=0.001)
+
+
 async def test_a_request_is_logged_under_its_whole_template(
     client: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
 ) -> None:

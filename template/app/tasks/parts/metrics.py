@@ -1,7 +1,6 @@
 """Metrics of jobs. What is imported here decides where values live, so that comes late."""
 # ruff: noqa: PLC0415
 
-import atexit
 import os
 
 from pydantic import Field
@@ -11,7 +10,7 @@ from app.database import DatabaseSettings
 from app.database.sync import SyncDatabase
 from app.jobs.runner import Runner
 from app.jobs.settings import TaskSettings
-from app.metrics.files import leave_folder, share_below
+from app.metrics.files import share_below
 
 
 class ExporterSettings(BaseSettings):
@@ -27,7 +26,6 @@ class ExporterSettings(BaseSettings):
 def before_fork(settings: TaskSettings) -> None:
     """Share a folder with the processes to come, and serve what all of them measure."""
     share_below(os.getpid())
-    atexit.register(leave_folder)
     port = ExporterSettings().metrics_port
     if port is not None:
         from app.tasks.exporter import serve
