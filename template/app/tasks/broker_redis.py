@@ -9,13 +9,13 @@ from app.jobs.settings import TaskSettings
 QUEUE_ARGUMENTS: dict[str, Any] = {}
 
 
-class _Channel(redis.Channel):  # type: ignore[misc]
+class _Channel(redis.Channel):
     def _connparams(self, asynchronous: bool = False) -> Any:
         # Kombu's own error here is an AttributeError, over which a worker ends that has run a
         # job while it lost its connection.
         if self.connection is None or self.connection.client is None:
             raise ConnectionError("the connection was lost")
-        return super()._connparams(asynchronous)
+        return super()._connparams(asynchronous)  # type: ignore[no-untyped-call]
 
 
 redis.Transport.Channel = _Channel
