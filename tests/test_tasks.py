@@ -421,7 +421,8 @@ async def measure(usual: Side, other: Side) -> tuple[tuple[float, float], tuple[
     for side in (usual, other):
         side.took.clear()
         await side.look()
-    await post_to_both(usual, other, POSTS)
+    async with asyncio.timeout(60):
+        await post_to_both(usual, other, POSTS)
     return (usual.p99(), other.p99()), (await usual.look(), await other.look())
 
 
