@@ -497,7 +497,7 @@ def test_what_is_said_of_workers_agrees(rendered: Render) -> None:
     [
         ("compose.yml", "period: 345s", "period: 325s"),
         (CLUSTER + "worker.yaml", "PeriodSeconds: 345", "PeriodSeconds: 325"),
-        (CLUSTER + "worker.yaml", '"quick,long"', '"quick"'),
+        (CLUSTER + "worker.yaml", '"quick,long,sweeps"', '"quick,sweeps"'),
         (CLUSTER + "worker.yaml", '"2"', '"4"'),
         (CLUSTER + "worker.yaml", "secretRef", "configMapRef"),
         (CLUSTER + "worker.yaml", '"9100"', '"9101"'),

@@ -14,7 +14,7 @@ class Consumer(consumer.Consumer):  # type: ignore[misc]
     class Blueprint(consumer.Consumer.Blueprint):  # type: ignore[misc]
         """The steps of its start."""
 
-        # Nothing here is delivered later: that would be 28 queues more on RabbitMQ.
+        # Nothing here is delivered later: some brokers would have 28 queues more for that.
         default_steps = tuple(
             step
             for step in consumer.Consumer.Blueprint.default_steps

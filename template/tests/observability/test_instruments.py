@@ -110,7 +110,7 @@ def test_what_runs_at_once_is_taken_from_the_time_once() -> None:
     sleep(0.03)
 
     request.add_share("db", 0.02)
-    request.add_share("upstream", 0.03)
+    request.add_share("other", 0.03)
 
     assert request.seconds_of_shares() == pytest.approx(0.03, abs=0.001)
 
