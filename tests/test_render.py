@@ -177,13 +177,12 @@ def test_python_in_jinja_stays_readable() -> None:
         statements = re.findall(r"{%-? *(end)?(if|for|set)\b", path.read_text("utf-8"))
         assert [end for end, _ in statements[::2]] == [""] * (len(statements) // 2), path
         assert [end for end, _ in statements[1::2]] == ["end"] * (len(statements) // 2), path
-        counts[path.name] = len(statements) // 2
+        if statements:
+            counts[path.name] = len(statements) // 2
     assert counts.keys() == {
         "main.py.jinja",
         "conftest.py.jinja",
         "__init__.py.jinja",
-        "0001_items.py.jinja",
-        "0002_jobs.py.jinja",
     }
     assert max(counts.values()) <= 8
 
