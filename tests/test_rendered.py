@@ -451,9 +451,9 @@ FAULTS = [
     ("app/metrics/files.py", "(None, _leave,", "(None, _held.clear,", "last_worker_removes_it"),
     ("app/metrics/files.py", "named == os.environ.get(CHOSEN)", "True", "have_one_each"),
     ("app/metrics/files.py", "os.O_RDWR |", "os.O_RDWR | os.O_CREAT |", "nobodys_service"),
-    ("app/observability/context.py", "getattr(route or", "getattr(None or", "whole_template"),
-    ("app/observability/context.py", "while spans and", "while False and", "run_at_once"),
-    ("app/observability/instruments.py", "took -= request.seconds_of_shares()", "pass", "add_up"),
+    ("app/observability/context.py", 'context") or route', 'context") and route', "whole_template"),
+    ("app/observability/context.py", "max(start, last)", "start", "run_at_once"),
+    ("app/observability/instruments.py", "(took - share)", "took", "add_up"),
     (
         "app/observability/logs.py",
         '"route": request.route}',
@@ -587,6 +587,7 @@ FAULTS = [
         "statements.count_up()\n        for",
         "parts_of_the_service_count",
     ),
+    ("app/metrics/prometheus.py", "bisect_left(self", "bisect(self", "many_values"),
     (
         "app/metrics/prometheus.py",
         "take_counts()\n        # In",
@@ -1013,8 +1014,8 @@ OUTBOUND_FAULTS = [
     (
         "sqlite",
         "app/observability/context.py",
-        "while spans and",
-        "while False and",
+        "max(start, last)",
+        "start",
         "their_time_is_counted_once",
     ),
     (

@@ -326,7 +326,8 @@ async def last_one(client: Client) -> None:
 
 # --- A broker that is gone, or silent ------------------------------------------------------------
 
-POSTS = 300
+POSTS = 200  # in a round, to each
+ROUNDS = 3  # of which the middle one counts: other work on the machine comes in bursts
 
 
 @dataclass
@@ -356,15 +357,20 @@ class Side:
 
 
 async def post_to_both(usual: Side, other: Side, posts: int) -> None:
-    """Post to one and the other in turn, so that both have the same machine."""
+    """Post to one and the other in turn, so that both have the same machine.
+
+    Each comes first as often as the other: what one still does after its answer, such as
+    handing the job to the broker, must not fall on the other alone.
+    """
     left = iter(range(posts))
 
     async def one() -> None:
-        connections = [await Connection.open(side.port) for side in (usual, other)]
+        turn = [(side, await Connection.open(side.port)) for side in (usual, other)]
         for _ in left:
-            for side, connection in zip((usual, other), connections, strict=True):
+            for side, connection in turn:
                 await side.post(connection)
-        for connection in connections:
+            turn.reverse()
+        for _, connection in turn:
             connection.close()
 
     await asyncio.gather(*(one() for _ in range(4)))
@@ -417,13 +423,20 @@ async def warm_up(usual: Side, other: Side) -> None:
 
 
 async def measure(usual: Side, other: Side) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return p99 of posting, and how long the event loop was held, in seconds, of each."""
+    """Return p99 of posting in the middle round by the ratio of the two, and how long the
+    event loop was held at most in any, in seconds, of each.
+    """
     for side in (usual, other):
-        side.took.clear()
         await side.look()
+    rounds = []
     async with asyncio.timeout(60):
-        await post_to_both(usual, other, POSTS)
-    return (usual.p99(), other.p99()), (await usual.look(), await other.look())
+        for _ in range(ROUNDS):
+            usual.took.clear()
+            other.took.clear()
+            await post_to_both(usual, other, POSTS)
+            rounds.append((usual.p99(), other.p99()))
+    rounds.sort(key=lambda p99: p99[1] / p99[0])
+    return rounds[ROUNDS // 2], (await usual.look(), await other.look())
 
 
 # --- A job that is interrupted -------------------------------------------------------------------

@@ -108,7 +108,7 @@ class ProcessPool:
         finally:
             request = current_request.get()
             if request is not None:
-                request.add_share("computing", perf_counter() - started)
+                request.add_span("computing", started)
 
     def _submit(
         self,

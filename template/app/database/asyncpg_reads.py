@@ -164,7 +164,7 @@ class AsyncpgReads:
             if connection is not None:
                 self._give_back(connection, clean=clean)
             self.gate.leave()
-            self._recorder.record(compiled.sql, perf_counter() - started)
+            self._recorder.record(compiled.sql, started)
         return compiled.rows(records)
 
     async def close(self) -> None:

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 logger = logging.getLogger(__name__)
 
-# Called with a statement's SQL and the seconds that it took.
-Listener = Callable[[str, float], None]
+# Called with a statement's SQL, when it began and when it ended (seconds, `perf_counter()`).
+Listener = Callable[[str, float, float], None]
 
 
 class Recorder:
@@ -29,8 +29,10 @@ class Recorder:
         self.slow = slow
         self.statements, self.seconds = 0, 0.0  # so far, all together
 
-    def record(self, statement: str, seconds: float) -> None:
-        """Take note of a statement that has ended, well or not, after `seconds`."""
+    def record(self, statement: str, started: float) -> None:
+        """Take note of a statement that ends now, well or not, and began at `started`."""
+        ended = perf_counter()
+        seconds = ended - started
         self.statements += 1
         self.seconds += seconds
         if seconds >= self.slow:
@@ -39,7 +41,7 @@ class Recorder:
                 extra={"statement": statement, "duration_ms": round(seconds * 1000, 3)},
             )
         for listener in self.listeners:
-            listener(statement, seconds)
+            listener(statement, started, ended)
 
     def watch(self, engine: AsyncEngine) -> None:
         """Record the statements of an engine from now on."""
@@ -52,10 +54,10 @@ class Recorder:
         @event.listens_for(engine.sync_engine, "after_cursor_execute")
         def end(connection: Connection, cursor: Any, sql: str, *more: Any) -> None:
             _, context, _ = more
-            self.record(sql, perf_counter() - context.started)
+            self.record(sql, context.started)
 
         @event.listens_for(engine.sync_engine, "handle_error")
         def fail(failure: ExceptionContext) -> None:
             started = getattr(failure.execution_context, "started", None)
             if failure.statement is not None and started is not None:
-                self.record(failure.statement, perf_counter() - started)
+                self.record(failure.statement, started)

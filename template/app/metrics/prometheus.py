@@ -5,6 +5,9 @@ that HTTP does not are folded, so that a client cannot make the number of series
 """
 
 import asyncio
+from bisect import bisect_left
+from collections import Counter as Counts
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from hmac import compare_digest
@@ -29,7 +32,19 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 SAMPLES = 0.1  # seconds between two looks at the event loop
 WINDOW = 10.0  # seconds that the worst of them is remembered
 
-REQUESTS = Histogram(
+
+class BatchHistogram(Histogram):
+    """Takes many values for little more than one costs, which writes to two shared numbers."""
+
+    def observe_all(self, values: Sequence[float]) -> None:
+        """Do what `observe` does with each."""
+        self._sum.inc(sum(values))
+        buckets = Counts(bisect_left(self._upper_bounds, value) for value in values)
+        for bucket, number in buckets.items():
+            self._buckets[bucket].inc(number)
+
+
+REQUESTS = BatchHistogram(
     "http_request_duration_seconds",
     "Time from a request's arrival to the end of its answer.",
     ["method", "route", "status"],
@@ -61,21 +76,26 @@ LAG = Gauge(
     multiprocess_mode="livemax",
 )
 
-_series: dict[tuple[str, str | None, int], Histogram] = {}
+_Key = tuple[str, str | None, int]  # method, route, status
+
+_series: dict[_Key, BatchHistogram] = {}
 _counters: dict[Count, Counter] = {}
 
 
 def count_requests(requests: Sequence[FinishedRequest]) -> None:
     """Count requests that were answered."""
+    seconds: defaultdict[_Key, list[float]] = defaultdict(list)
     for request in requests:
-        key = (request.method, request.route, request.status)
+        seconds[request.method, request.route, request.status].append(request.seconds)
+    for key, values in seconds.items():
         series = _series.get(key)
         if series is None:
-            method = key[0] if key[0] in METHODS else "OTHER"
-            series = REQUESTS.labels(method, key[1] or "unknown", str(request.status))
+            method, route, status = key
+            method = method if method in METHODS else "OTHER"
+            series = REQUESTS.labels(method, route or "unknown", str(status))
             if method != "OTHER":  # what a client makes up must not fill the memory
                 _series[key] = series
-        series.observe(request.seconds)
+        series.observe_all(values)
 
 
 @asynccontextmanager

@@ -14,7 +14,14 @@ from time import perf_counter, time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import ProblemResponse
-from app.observability.context import GONE, FinishedRequest, RequestContext, current_request
+from app.observability.context import (
+    GONE,
+    FinishedRequest,
+    RequestContext,
+    Span,
+    current_request,
+    seconds_in,
+)
 from app.observability.finished import finished_requests
 from app.observability.logs import RequestRecord
 
@@ -54,7 +61,7 @@ class Instruments:
                     *message.get("headers", ()),
                     (b"x-request-id", request.id.encode()),
                     (b"x-process-time", b"%.6f" % took),
-                    (b"server-timing", _shares(took, request)),
+                    (b"server-timing", server_timing(took, request.spans)),
                 ]
             return send(message)
 
@@ -78,13 +85,18 @@ def _given_id(scope: Scope) -> str | None:
     return None
 
 
-def _shares(took: float, request: RequestContext) -> bytes:
-    rest = b""
-    if request.shares is not None:
-        took -= request.seconds_of_shares()
-        for name, share in request.shares.items():
-            rest += b", %b;dur=%.3f" % (name.encode(), share.seconds * 1000)
-    return b"app;dur=%.3f%b" % (took * 1000, rest)
+def server_timing(took: float, spans: Sequence[Span]) -> bytes:
+    if len(spans) == 1:  # most requests ask the database once
+        share = seconds_in(spans)
+        rest = (took - share) * 1000
+        return b"app;dur=%.3f, %b;dur=%.3f" % (rest, spans[0][0].encode(), share * 1000)
+    by_name: dict[str, list[Span]] = {}
+    for span in spans:
+        by_name.setdefault(span[0], []).append(span)
+    shares = [
+        b", %b;dur=%.3f" % (name.encode(), seconds_in(its) * 1000) for name, its in by_name.items()
+    ]
+    return b"app;dur=%.3f%b" % ((took - seconds_in(spans)) * 1000, b"".join(shares))
 
 
 _ENDS = [f"{number:02x}" for number in range(256)]
@@ -116,8 +128,9 @@ def log_requests(requests: Sequence[FinishedRequest]) -> None:
             "path": request.path,
             "route": request.route,
             "status": request.status,
-            "duration_ms": round(request.seconds * 1000, 3),
-            "database_ms": round(request.database_seconds * 1000, 3),
+            # To a thousandth; round(x, 3) takes five times as long.
+            "duration_ms": round(request.seconds * 1_000_000) / 1000,
+            "database_ms": round(request.database_seconds * 1_000_000) / 1000,
         }
         logger.handle(RequestRecord(logger.name, "request", request.id, fields, now))
     for handler in logging.getLogger().handlers:

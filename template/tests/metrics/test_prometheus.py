@@ -6,12 +6,12 @@ import time
 import pytest
 from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.database import Reads
 from app.errors import ProblemError
-from app.metrics.prometheus import SAMPLES, WINDOW
+from app.metrics.prometheus import BUCKETS, SAMPLES, WINDOW, BatchHistogram
 from app.observability.context import FinishedRequest
 from app.observability.counts import Count
 from app.observability.finished import finished_requests
@@ -71,6 +71,29 @@ async def test_a_request_is_counted_under_its_whole_template(client: AsyncClient
         ("GET", "/other/inner/things/{thing}", "200"): 2,
         ("GET", "/outer/inner/things/{thing}", "404"): 1,
     }
+
+
+def test_many_values_are_counted_like_one_after_the_other() -> None:
+    times = [0.0, 0.001, 0.0011, 0.5, 29.0, 30.0, 31.0, 31.0]
+    together, alone = (
+        BatchHistogram(name, "", buckets=BUCKETS, registry=CollectorRegistry())
+        for name in ("together", "alone")
+    )
+
+    together.observe_all(times)
+    for seconds in times:
+        alone.observe(seconds)
+
+    counted, expected = (
+        {
+            (sample.name.removeprefix(family.name), *sample.labels.values()): sample.value
+            for family in histogram.collect()
+            for sample in family.samples
+        }
+        for histogram in (together, alone)
+    )
+    assert counted["_bucket", "0.001"] == 2
+    assert counted == pytest.approx(expected)
 
 
 async def test_what_a_client_makes_up_is_one_series(client: AsyncClient) -> None:
@@ -162,7 +185,7 @@ class TestToken:
 
 
 async def test_the_last_requests_are_counted(app: FastAPI, tables: None) -> None:
-    request = FinishedRequest("r-1", "GET", "/last", None, 299, 0.1, 0.0)  # a status of no other
+    request = FinishedRequest("r-1", "GET", "/last", None, 299, 0.1, [])  # a status of no other
 
     async with app.router.lifespan_context(app):
         finished_requests.add(request)

@@ -15,7 +15,7 @@ from app.observability.finished import (
     finished_requests,
 )
 
-LAST = FinishedRequest("r-1", "GET", "/last", None, 200, 0.1, 0.0)
+LAST = FinishedRequest("r-1", "GET", "/last", None, 200, 0.1, [])
 
 
 @pytest.fixture

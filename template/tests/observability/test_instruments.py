@@ -4,7 +4,6 @@ import io
 import json
 import logging
 import re
-from time import sleep
 
 import pytest
 from fastapi import APIRouter, FastAPI
@@ -14,6 +13,7 @@ from starlette.middleware.base import BaseHTTPMiddleware
 from app.database import Database
 from app.observability.context import RequestContext
 from app.observability.finished import finished_requests
+from app.observability.instruments import server_timing
 from app.observability.logs import JSONFormatter, RequestRecord
 
 
@@ -92,27 +92,22 @@ async def test_the_shares_of_the_time_add_up(client: AsyncClient) -> None:
 
 def test_statements_that_run_at_once_count_once() -> None:
     request = RequestContext("r-1", {"method": "GET", "path": "/"})
-    sleep(0.06)
+    for start, end in [
+        (0.0, 0.25),  # alone
+        (0.5, 1.0),
+        (0.75, 1.5),  # begins before the one above has ended
+        (1.0, 1.25),  # lies within that one
+    ]:
+        request.spans.append(("db", start, end))
+    request.spans.append(("other", 0.0, 9.0))
 
-    request.add_share("db", 0.01)  # alone
-    sleep(0.03)
-    request.add_share("db", 0.01)  # begins after the first has ended
-    request.add_share("db", 0.02)  # begins before the second
-    request.add_share("db", 0.001)  # lies within it
-
-    assert request.shares
-    assert request.shares["db"].seconds == pytest.approx(0.03, abs=0.003)
-    assert request.finished().database_seconds == request.shares["db"].seconds
+    assert request.finished().database_seconds == 1.25
 
 
 def test_what_runs_at_once_is_taken_from_the_time_once() -> None:
-    request = RequestContext("r-1", {"method": "GET", "path": "/"})
-    sleep(0.03)
+    spans = [("db", 0.0, 0.25), ("other", 0.125, 0.5), ("db", 0.75, 1.0)]
 
-    request.add_share("db", 0.02)
-    request.add_share("other", 0.03)
-
-    assert request.seconds_of_shares() == pytest.approx(0.03, abs=0.001)
+    assert server_timing(1.5, spans) == b"app;dur=750.000, db;dur=500.000, other;dur=375.000"
 
 
 async def test_a_request_is_logged_under_its_whole_template(
