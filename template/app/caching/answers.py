@@ -63,6 +63,7 @@ class HeldAnswer:
         self._limit = limit
         self._give_up = give_up
         self._held: list[Message] = []
+        self._headers: list[tuple[bytes, bytes]] = []  # of what is held, with names in lower case
         self._passed = False
 
     async def __call__(self, message: Message) -> None:
@@ -87,8 +88,7 @@ class HeldAnswer:
         if self._passed or len(self._held) != 1 + 1:
             return None
         start, last = self._held
-        headers = [(name.lower(), value) for name, value in start["headers"]]
-        return self._route.entry(start["status"], headers, last.get("body", b""))
+        return self._route.entry(start["status"], self._headers, last.get("body", b""))
 
     def _may_be_kept(self, start: Message) -> bool:
         # Another route may have answered under a path that looks like this one's.
@@ -96,11 +96,11 @@ class HeldAnswer:
             return False
         if start["status"] not in self._route.policy.statuses:
             return False
-        for name, value in ((one.lower(), two) for one, two in start.get("headers", ())):
-            words = value.lower()
-            if name == b"set-cookie" or (name == b"cache-control" and b"no-store" in words):
+        self._headers = [(name.lower(), value) for name, value in start.get("headers", ())]
+        for name, value in self._headers:
+            if name == b"set-cookie" or (name == b"cache-control" and b"no-store" in value.lower()):
                 return False
-            if name == b"vary" and not self._route.has_in_key(words.decode("latin-1")):
+            if name == b"vary" and not self._route.has_in_key(value.decode("latin-1").lower()):
                 return False
         return True
 

@@ -16,7 +16,7 @@ expensive part where something cheap tells the version:
 
 import re
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
+from hashlib import sha256
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
@@ -38,7 +38,8 @@ _MEMBER = re.compile(rb'[ \t]*+(?:((?:W/)?"[^"]*+")[ \t]*+|[^",]*+)(?:,|\Z)')
 
 def etag_of(body: bytes) -> bytes:
     """Return the strong ETag of these very bytes, before any content coding."""
-    return b'"%s"' % blake2b(body, digest_size=16).hexdigest().encode()
+    # Processors know it: half the time of others for 5 KB. Half of it tells bodies apart.
+    return b'"%s"' % sha256(body).hexdigest()[:32].encode()
 
 
 def etag_of_version(*parts: object) -> bytes:

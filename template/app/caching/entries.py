@@ -14,7 +14,7 @@ ERRORS = Count("cache_errors", "Times that the cache could not be reached.")
 Generations = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """A whole answer.
 
@@ -35,7 +35,7 @@ class Entry:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """What a store has under a key: an entry that is good now, or none.
 
@@ -50,7 +50,7 @@ class Found:
     stale: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fill:
     """The right to make an entry, which one process at a time has.
 

@@ -3,7 +3,8 @@
 import logging
 import os
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from itertools import chain
 from multiprocessing import parent_process
 from time import time
 
@@ -67,8 +68,9 @@ class MemoryStore:
 
     async def end(self, key: bytes, tags: Sequence[str], fill: Fill, entry: Entry | None) -> None:
         (made,) = fill.found.generations
-        if entry is not None and _size((made, entry)) <= self._entries.maxsize:
-            self._entries[key] = (made, entry)
+        if entry is not None:
+            with suppress(ValueError):  # it is larger than the limit of all
+                self._entries[key] = (made, entry)
 
     async def invalidate(self, tags: Sequence[str]) -> None:
         self.writes += 1
@@ -87,5 +89,4 @@ def new_cache() -> Cache:
 
 def _size(made_and_entry: tuple[int, Entry]) -> int:
     entry = made_and_entry[1]
-    headers = sum(len(name) + len(value) for name, value in entry.headers)
-    return len(entry.body) + headers + OVERHEAD
+    return len(entry.body) + sum(map(len, chain.from_iterable(entry.headers))) + OVERHEAD

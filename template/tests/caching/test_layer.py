@@ -21,11 +21,12 @@ from fastapi.responses import StreamingResponse
 from fastapi.security import HTTPBearer
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.caching import Cached
-from app.caching.policies import SHORT, Route
+from app.caching.policies import SHORT, Route, query_pairs
 from app.caching.settings import CacheSettings
 from app.observability.context import RequestContext, current_request, seconds_in
 from tests.caching.conftest import Service, token_user
@@ -134,6 +135,13 @@ async def test_the_key_has_the_named_query_and_no_other(service: Service) -> Non
     ]:
         assert (await client.get(f"/found?{query}")).json() == answer, query
         assert service.runs["found"] == runs, query
+
+
+def test_a_query_is_read_as_fastapi_reads_it() -> None:
+    chance = random.Random(1)  # noqa: S311
+    for _ in range(2000):
+        query = "".join(chance.choices("ab=&%+;2 ", k=chance.randrange(12)))
+        assert query_pairs(query) == QueryParams(query).multi_items(), query
 
 
 async def test_the_key_has_the_path_as_the_route_reads_it(service: Service) -> None:
