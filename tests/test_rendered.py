@@ -814,7 +814,7 @@ CACHE_FAULTS = [
     ("sqlite", POLICY, " if pair[0] in self._query", "", "named_query_and"),
     ("sqlite", POLICY, "sorted(named, key=_name)", "named", "named_query_and"),
     ("sqlite", POLICY, ' or "+" in query', "", "as_fastapi_reads_it"),
-    ("sqlite", POLICY, ' if part)', ")", "as_fastapi_reads_it"),
+    ("sqlite", POLICY, " if part)", ")", "as_fastapi_reads_it"),
     ("sqlite", POLICY, "if len(path) + len(query) < SHORT", "if True", "long_words"),
     ("sqlite", POLICY, "if errors or str(value) != text", "if errors", "as_the_route_reads_it"),
     ("sqlite", POLICY, "info.validation_alias or ", "", MORE),
