@@ -1073,10 +1073,12 @@ PROCESS_POOL_FAULTS = [
 
 CLAIMS, ATTEMPT, RUNNER = "app/jobs/claims.py", "app/jobs/attempt.py", "app/jobs/runner.py"
 SWEEP, PUBLISHER = "app/jobs/sweep.py", "app/tasks/publisher.py"
+FREED = "dies_while_it_sweeps"
 
 TASKS_FAULTS = [
     ("sqlite", CLAIMS, "Job.id == job_id, free", "Job.id == job_id", "claim_is_exclusive"),
     ("sqlite", CLAIMS, "Job.run_at <= moment", "True", "not_due"),
+    ("sqlite", CLAIMS, "Job.attempts == 0, ", "", "whatever_the_clock"),
     ("sqlite", CLAIMS, "Job.lease_until < moment", "False", "is_anybodys"),
     ("sqlite", CLAIMS, "Job.lease_until < moment", "True", "is_anybodys"),
     ("sqlite", CLAIMS, "Job.token == self.token, ", "", "lost_the_lease or renewed_and_lost"),
@@ -1092,29 +1094,32 @@ TASKS_FAULTS = [
     ("sqlite", RUNNER, "* 2.0 **", "* 1.0 **", "do_not_come_back_together"),
     ("sqlite", RUNNER, "bound, self.settings.backoff_max", "bound, 9e9", "come_back_together"),
     ("sqlite", RUNNER, "claim.attempt < kind.attempts", "True", "in_the_end_has_failed"),
+    ("sqlite", RUNNER, "(Exception, SystemExit)", "Exception", "one_that_exits"),
     ("sqlite", RUNNER, "not error.again", "False", "is_useless"),
     ("sqlite", RUNNER, "claim.attempt > kind.attempts", "False", "can_never_run"),
     ("sqlite", RUNNER, "current_request.set(about)", "current_request.set(None)", "requests_id"),
-    ("sqlite", SWEEP, '"published_at": moment', '"published_at": None', "at_once_publish_once"),
+    ("sqlite", SWEEP, "        _free(connection, moment)\n", "", FREED),
+    ("sqlite", SWEEP, '"lease_until": None, "published_at": None', '"lease_until": None', FREED),
+    ("sqlite", SWEEP, "found |= {row.id:", "found |= {object():", "two_reasons"),
     ("sqlite", SWEEP, "Job.published_at < moment - patience", "True", "not_what_waits"),
     ("sqlite", SWEEP, "Job.published_at < moment - patience", "False", "not_what_waits"),
     ("sqlite", SWEEP, "Job.published_at.is_(None), Job.run_at", "Job.run_at", "not_what_waits"),
     ("sqlite", SWEEP, "Job.run_at <= moment - GRACE", "True", "not_what_waits"),
-    ("sqlite", SWEEP, "Job.lease_until < moment)", "False)", "not_what_waits"),
+    ("sqlite", SWEEP, "Job.lease_until < moment)", "True)", "not_what_waits"),
     ("sqlite", SWEEP, "filter(is_empty, QUEUES)", "()", "queue_is_empty"),
     ("sqlite", SWEEP, "Job.published_at < moment - ON_ITS_WAY", "True", "queue_is_empty"),
     ("sqlite", SWEEP, '(1 + waiting["jobs"] / 1000)', "1", "longer_the_patience"),
     (
         "sqlite",
         SWEEP,
-        "            take_back(",
-        "            (lambda *_: 0)(",
+        "published.append((job_id, attempts))",
+        "published += [(one, number) for one, number, _ in found]",
         "does_not_take_stays",
     ),
-    ("sqlite", SWEEP, ", Job.attempts == 0", "", "has_failed_meanwhile"),
-    ("sqlite", SWEEP, ".limit(BATCH - len(taken))", "", "a_run_is_bounded"),
+    ("sqlite", SWEEP, "tuple_(Job.id, Job.attempts).in_(jobs)", "True", "has_failed_meanwhile"),
+    ("sqlite", SWEEP, "list(found.values())[:BATCH]", "[*found.values()]", "a_run_is_bounded"),
     ("sqlite", SWEEP, "Job.finished_at < now()", "Job.id > 0 * now()", "finished_long_ago"),
-    ("sqlite", "app/database/sync_sqlite.py", "BEGIN IMMEDIATE", "BEGIN", "publish_once"),
+    ("sqlite", "app/database/sync_sqlite.py", "BEGIN IMMEDIATE", "BEGIN", "others_way"),
     (
         "sqlite",
         "app/jobs/routes.py",
@@ -1123,7 +1128,13 @@ TASKS_FAULTS = [
         "not_a_job",
     ),
     ("sqlite", PUBLISHER, "self._line.put_nowait((job", "self._line.put((job", "full_queue"),
-    ("sqlite", PUBLISHER, "tell_published(database, sent)", "pass", "handed_over_and_noted"),
+    (
+        "sqlite",
+        PUBLISHER,
+        "tell_published(database, [(job_id, 0) for job_id in sent])",
+        "pass",
+        "handed_over_and_noted",
+    ),
     ("sqlite", PUBLISHER, "monotonic() >= self._try_again", "True", "left_alone"),
     (
         "sqlite",
@@ -1142,6 +1153,23 @@ TASKS_FAULTS = [
     ),
     ("sqlite", "app/tasks/broker.py", "task_acks_late=True", "task_acks_late=False", "outlives"),
     ("sqlite", "app/tasks/embedded.py", "not self._settings.may_embed", "False", "say_so"),
+    ("sqlite", "app/tasks/celery.py", "requeue=True", "requeue=False", "leaves_the_message"),
+    ("sqlite", "app/tasks/broker_redis.py", "    QoS = _QoS\n", "", "is_not_answered"),
+    ("sqlite", "app/tasks/broker_redis.py", '"socket_timeout": TIMEOUT,', "", "is_not_answered"),
+    (
+        "sqlite",
+        "app/observability/counts.py",
+        "with self._lock:\n            self._new",
+        "if 1:\n            self._new",
+        "threads_may",
+    ),
+    (
+        "sqlite",
+        "app/tasks/embedded.py",
+        "except Exception:",
+        "except NoBrokerError:",
+        "ends_nothing",
+    ),
     ("sqlite", "app/tasks/embedded.py", "self._sweep(runner)", "pass", "told_of_is_found"),
     (
         "sqlite",
@@ -1161,6 +1189,7 @@ TASKS_FAULTS = [
         "func.count()",
         "queue_is_counted",
     ),
+    ("sqlite", "app/tasks/exporter.py", ", (_lost, Job.lease_until)", "", "lost_its_worker"),
     (
         "sqlite",
         "app/items/work.py",
@@ -1197,7 +1226,6 @@ TASKS_FAULTS += [
     (database, path, old, new, test)
     for database in ("postgresql", "mysql")
     for path, old, new, test in (
-        (SWEEP, ".with_for_update(skip_locked=True)", "", "at_once_publish_once"),
         (CLAIMS, "Job.id == job_id, free", "Job.id == job_id", "claim_is_exclusive"),
         (ATTEMPT, "self.session.flush()", "self.session.commit()", "one_transaction"),
         (CLAIMS, "Job.token == self.token, ", "", "lost_the_lease or renewed_and_lost"),

@@ -150,7 +150,9 @@ class Route:
         key = [path]
         if query:
             # Sorted by name only: of a parameter sent twice the order counts.
-            named = [pair for pair in query_pairs(query.decode("latin-1")) if pair[0] in self._query]
+            named = [
+                pair for pair in query_pairs(query.decode("latin-1")) if pair[0] in self._query
+            ]
             key += [part for pair in sorted(named, key=_name) for part in pair]
         return Match(
             digest(key),

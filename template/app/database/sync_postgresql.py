@@ -14,7 +14,12 @@ def create_sync_engine(
     """Create an engine for transactions; a statement is cut off after `statement_timeout` seconds."""
     milliseconds = ceil(statement_timeout * 1000)
     # libpq counts in whole seconds.
-    options: dict[str, Any] = {"connect_timeout": ceil(settings.timeout)}
+    options: dict[str, Any] = {
+        "connect_timeout": ceil(settings.timeout),
+        # A machine that is gone cannot cut a statement off.
+        "tcp_user_timeout": milliseconds,
+        **{"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3},
+    }
     if settings.pgbouncer:
         options["prepare_threshold"] = None
     else:

@@ -42,7 +42,8 @@ def claim(connection: Connection, job_id: int, lease: float) -> Claim | None:
     """Take a job for `lease` seconds; None when it is done, not due, or somebody else's."""
     moment, token = now(), token_hex(16)
     free = or_(
-        and_(Job.state == WAITING, Job.run_at <= moment),
+        # A new one is due, whatever the clock of who made it says.
+        and_(Job.state == WAITING, or_(Job.attempts == 0, Job.run_at <= moment)),
         and_(Job.state == RUNNING, Job.lease_until < moment),
     )
     taken = connection.execute(

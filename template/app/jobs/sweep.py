@@ -19,6 +19,7 @@ from sqlalchemy import (
     delete,
     func,
     select,
+    tuple_,
     update,
 )
 
@@ -52,7 +53,8 @@ def sweep(
 ) -> int:
     """Publish what needs it, at most `BATCH` jobs, and return how many were.
 
-    Any number of processes may do so at once: each job is one's.
+    Noted is what the broker has: whoever dies here leaves jobs that are published again. Two
+    that sweep at once may publish the same, which one worker runs.
 
     Args:
         is_empty: whether the broker has nothing in a queue.
@@ -60,29 +62,30 @@ def sweep(
     moment = now()
     reasons = _reasons(database, moment, settings, is_empty)
     with database.transaction() as connection:
-        found = _take(connection, reasons, moment)
-    for position, (job_id, kind) in enumerate(found):
-        try:
+        _free(connection, moment)
+        found = _find(connection, reasons)
+    published = []
+    try:
+        for job_id, attempts, kind in found:
             publish(job_id, queue_of(kind))
-        except Exception:
-            logger.warning("the sweep cannot publish", exc_info=True)
-            take_back(database, [left for left, _ in found[position:]])
-            return position
-    return len(found)
+            published.append((job_id, attempts))
+    except Exception:
+        logger.warning("the sweep cannot publish", exc_info=True)
+    tell_published(database, published)
+    return len(published)
 
 
-def take_back(database: SyncDatabase, job_ids: Sequence[int]) -> None:
-    """Have jobs count as not published."""
+def tell_published(database: SyncDatabase, jobs: Sequence[tuple[int, int]]) -> None:
+    """Have jobs count as published, now; not one of which an attempt has failed meanwhile.
+
+    Args:
+        jobs: their ids, and how many attempts they had before.
+    """
+    if not jobs:
+        return
     with database.transaction() as connection:
-        waiting = and_(Job.id.in_(job_ids), Job.state == WAITING)
-        connection.execute(update(Job).where(waiting).values(published_at=None))
-
-
-def tell_published(database: SyncDatabase, job_ids: Sequence[int]) -> None:
-    """Have new jobs count as published, now; not one whose first attempt has failed meanwhile."""
-    with database.transaction() as connection:
-        mine = and_(Job.id.in_(job_ids), Job.state == WAITING, Job.attempts == 0)
-        connection.execute(update(Job).where(mine).values(published_at=now()))
+        unchanged = and_(tuple_(Job.id, Job.attempts).in_(jobs), Job.state == WAITING)
+        connection.execute(update(Job).where(unchanged).values(published_at=now()))
 
 
 def clean_up(database: SyncDatabase, settings: TaskSettings) -> int:
@@ -100,23 +103,23 @@ def clean_up(database: SyncDatabase, settings: TaskSettings) -> int:
             return deleted
 
 
-def _take(
-    connection: Connection, reasons: Sequence[ColumnElement[bool]], moment: datetime
-) -> list[tuple[int, str]]:
-    taken: list[tuple[int, str]] = []
+def _free(connection: Connection, moment: datetime) -> None:
+    """Have jobs wait whose worker has died."""
+    lost = and_(Job.state == RUNNING, Job.lease_until < moment)
+    free = {"state": WAITING, "token": None, "lease_until": None, "published_at": None}
+    connection.execute(update(Job).where(lost).values(free))
+
+
+def _find(
+    connection: Connection, reasons: Sequence[ColumnElement[bool]]
+) -> list[tuple[int, int, str]]:
+    found: dict[int, tuple[int, int, str]] = {}  # by id: there may be several reasons
     for needs_it in reasons:
         rows = connection.execute(
-            select(Job.id, Job.kind)
-            .where(needs_it)
-            .limit(BATCH - len(taken))
-            .with_for_update(skip_locked=True)
-        ).all()
-        if rows:
-            ids = [row.id for row in rows]
-            values = {"state": WAITING, "token": None, "lease_until": None, "published_at": moment}
-            connection.execute(update(Job).where(Job.id.in_(ids)).values(values))
-            taken += [(row.id, row.kind) for row in rows]
-    return taken
+            select(Job.id, Job.attempts, Job.kind).where(needs_it).limit(BATCH)
+        )
+        found |= {row.id: (row.id, row.attempts, row.kind) for row in rows}
+    return list(found.values())[:BATCH]
 
 
 def _reasons(
@@ -127,7 +130,6 @@ def _reasons(
     patience = timedelta(seconds=settings.patience * (1 + waiting["jobs"] / 1000))
     reasons = [
         and_(Job.state == WAITING, Job.published_at.is_(None), Job.run_at <= moment - GRACE),
-        and_(Job.state == RUNNING, Job.lease_until < moment),
         and_(Job.state == WAITING, Job.published_at < moment - patience),
     ]
     if waiting["published"]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from threading import Lock
 
 
 class Count:
@@ -19,15 +20,18 @@ class Count:
     def __init__(self, name: str, text: str, labels: Sequence[str] = ()) -> None:
         self.name, self.text, self.labels = name, text, labels
         self._new: Counter[tuple[str, ...]] = Counter()
+        self._lock = Lock()  # threads count too
         all_counts.append(self)
 
     def add(self, *values: str, number: int = 1) -> None:
         """Count, under the labels' values."""
-        self._new[values] += number
+        with self._lock:
+            self._new[values] += number
 
     def take_new(self) -> Mapping[tuple[str, ...], int]:
         """Return what was added since the last time, by the labels' values."""
-        new, self._new = self._new, Counter()
+        with self._lock:
+            new, self._new = self._new, Counter()
         return new
 
 

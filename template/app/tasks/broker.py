@@ -40,8 +40,6 @@ def new_celery(settings: TaskSettings) -> Celery:
         worker_prefetch_multiplier=1,
         task_soft_time_limit=settings.soft_limit,
         task_time_limit=settings.hard_limit,
-        # What still runs then is handed back: its lease ends, and the sweep publishes it again.
-        worker_soft_shutdown_timeout=settings.hard_limit,
         worker_consumer="app.tasks.consumer:Consumer",
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,  # it waits for as long as it takes
@@ -52,8 +50,16 @@ def new_celery(settings: TaskSettings) -> Celery:
         # In memory: both may as well begin anew when it is started again.
         beat_scheduler="celery.beat:Scheduler",
         beat_schedule={
-            task: {"task": task, "schedule": every, "options": {"queue": SWEEPS, "expires": every}}
-            for task, every in ((SWEEP, settings.sweep_every), (CLEAN_UP, CLEAN_UP_EVERY))
+            task: {
+                "task": task,
+                "schedule": every,
+                "options": {"queue": SWEEPS, "expires": expires},
+            }
+            for task, every, expires in (
+                # They pile up while no worker takes them; clocks do not agree to the second.
+                (SWEEP, settings.sweep_every, max(60.0, settings.sweep_every)),
+                (CLEAN_UP, CLEAN_UP_EVERY, CLEAN_UP_EVERY),
+            )
         },
         **broker.options(settings),
     )

@@ -3,13 +3,32 @@
 from typing import Any
 
 from kombu.transport import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.jobs.settings import TaskSettings
 
 QUEUE_ARGUMENTS: dict[str, Any] = {}
 
+_LOST = (RedisConnectionError, RedisTimeoutError)
+
+
+TIMEOUT = 10  # seconds without an answer after which a connection is lost; workers ask each second
+
+
+class _QoS(redis.QoS):
+    def ack(self, delivery_tag: str) -> None:
+        try:
+            super().ack(delivery_tag)  # type: ignore[no-untyped-call]
+        except _LOST as error:
+            # The only one over which kombu connects anew: it writes any other into the log,
+            # and the worker would never take another message in the place of this one.
+            raise BrokenPipeError("the connection was lost") from error
+
 
 class _Channel(redis.Channel):
+    QoS = _QoS
+
     def _connparams(self, asynchronous: bool = False) -> Any:
         # Kombu's own error here is an AttributeError, over which a worker ends that has run a
         # job while it lost its connection.
@@ -29,6 +48,7 @@ def options(settings: TaskSettings) -> dict[str, Any]:
             # this is longer than any may run.
             "visibility_timeout": settings.hard_limit * 2 + 60,
             "socket_keepalive": True,
+            "socket_timeout": TIMEOUT,
             "socket_connect_timeout": 5,  # seconds
             "health_check_interval": 10,  # seconds
         }

@@ -2,10 +2,12 @@
 
 import logging
 from functools import cache
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
+from celery.exceptions import Reject
 from celery.signals import setup_logging, worker_init, worker_process_init
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import DatabaseSettings
 from app.jobs import sweep as sweeping
@@ -17,6 +19,10 @@ from app.tasks import liveness
 from app.tasks.broker import CLEAN_UP, RUN, SWEEP, Sender, new_celery
 from app.tasks.parts import all_parts
 from app.tasks.runners import new_runner
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 1.0  # seconds
 
 settings = TaskSettings()
 if not settings.broker_url:
@@ -37,8 +43,17 @@ def sender() -> Sender:
 
 
 def run(job_id: int) -> None:
-    """Run a job, unless another worker has it."""
-    runner().run(job_id)
+    """Run a job, unless another worker has it.
+
+    Raises:
+        Reject: when the database does not answer: the message goes to whoever is next.
+    """
+    try:
+        runner().run(job_id)
+    except SQLAlchemyError as error:
+        logger.warning("the database does not answer: the job waits", exc_info=True)
+        sleep(PAUSE)  # that may be this process again
+        raise Reject(error, requeue=True) from error
 
 
 def sweep() -> None:

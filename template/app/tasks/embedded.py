@@ -11,9 +11,7 @@ from contextlib import asynccontextmanager
 from queue import Empty, Full
 from queue import Queue as Line
 from threading import Thread
-from time import monotonic
-
-from sqlalchemy.exc import SQLAlchemyError
+from time import monotonic, sleep
 
 from app.database import Database, DatabaseSettings
 from app.jobs.kinds import Queue
@@ -26,6 +24,7 @@ from app.tasks.runners import new_runner
 logger = logging.getLogger(__name__)
 
 CLEAN_UP_EVERY = 3600.0  # seconds
+PAUSE = 0.1  # seconds after what went wrong
 FINISH = 5.0  # seconds that a job is given when the service stops
 
 
@@ -94,8 +93,9 @@ class Embedded:
                     if monotonic() >= next_clean_up:
                         next_clean_up = monotonic() + CLEAN_UP_EVERY
                         clean_up(runner.database, self._settings)
-                except SQLAlchemyError:
-                    logger.warning("the database does not answer: jobs wait", exc_info=True)
+                except Exception:  # whatever it is, nobody else would run the jobs
+                    logger.warning("jobs wait", exc_info=True)
+                    sleep(PAUSE)
         finally:
             runner.database.close()
 

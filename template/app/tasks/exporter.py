@@ -11,10 +11,10 @@ from typing import Any
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import case, func, select
+from sqlalchemy import bindparam, case, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.database import Query
+from app.database import Query, UTCDateTime
 from app.database.sync import SyncDatabase
 from app.jobs.models import RUNNING, WAITING, Job, now
 from app.jobs.runner import Attempt
@@ -38,11 +38,12 @@ WAITS = Histogram(
 
 # Only jobs that are not finished: an index leads to them, however many there were.
 _waiting = Job.state == WAITING
+_lost = Job.lease_until < bindparam("moment", type_=UTCDateTime)  # its worker, and nobody has seen
 QUEUE = Query(
     select(
         func.count(case((_waiting, 1))).label("waiting"),
         func.count(case((_waiting, None), else_=1)).label("running"),
-        func.min(case((_waiting, Job.run_at))).label("oldest"),
+        func.min(case((_waiting, Job.run_at), (_lost, Job.lease_until))).label("oldest"),
     ).where(Job.state.in_((WAITING, RUNNING)))
 )
 
@@ -67,7 +68,7 @@ class QueueCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Give the gauges, none when the database does not answer."""
         try:
-            (row,) = self._database.read(QUEUE)
+            (row,) = self._database.read(QUEUE, moment=now())
         except SQLAlchemyError:
             logger.warning("the number of jobs cannot be read", exc_info=True)
             return

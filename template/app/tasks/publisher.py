@@ -13,8 +13,6 @@ from queue import Queue as Line
 from threading import Thread
 from time import monotonic
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from app.database import Database, DatabaseSettings
 from app.database.sync import SyncDatabase
 from app.jobs.kinds import Queue
@@ -113,6 +111,6 @@ class Publisher:
         PUBLISHED.add(number=len(sent))
         DROPPED.add(number=len(batch) - len(sent))
         try:
-            tell_published(database, sent)
-        except SQLAlchemyError:  # the sweep publishes them once more
+            tell_published(database, [(job_id, 0) for job_id in sent])
+        except Exception:  # the sweep publishes them once more
             logger.warning("jobs were published, and it cannot be noted", exc_info=True)

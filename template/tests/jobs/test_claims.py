@@ -38,7 +38,11 @@ def test_a_claim_is_exclusive(sync: SyncDatabase, make_job: MakeJob, row: Row) -
 
 
 def test_what_is_not_due_is_not_claimed(sync: SyncDatabase, make_job: MakeJob) -> None:
-    assert claim(sync, make_job(run_at=now() + LATER)) is None
+    assert claim(sync, make_job(attempts=1, run_at=now() + LATER)) is None
+
+
+def test_a_new_job_is_due_whatever_the_clock_says(sync: SyncDatabase, make_job: MakeJob) -> None:
+    assert claim(sync, make_job(run_at=now() + LATER))
 
 
 @pytest.mark.parametrize("state", ["done", "failed"])

@@ -49,7 +49,7 @@ def test_what_was_never_handed_over_is_published_and_not_what_waits(
 ) -> None:
     old = now() - 10 * MINUTE
     never = make_job(run_at=old)
-    lost_its_worker = make_job(state="running", lease_until=now() - MINUTE, **DEAD)
+    lost_its_worker = make_job(state="running", run_at=old, lease_until=now() - MINUTE, **DEAD)
     make_job()  # whoever made it hands it over
     make_job(run_at=now() + MINUTE)
     make_job(run_at=old, published_at=now() - 5 * MINUTE)
@@ -81,6 +81,17 @@ def test_what_waits_while_its_queue_is_empty_is_published(
     assert (broker.published, broker.queues) == ([lost], {"long"})
 
 
+def test_there_may_be_two_reasons(
+    sync: SyncDatabase, make_job: MakeJob, settings_of_tasks: TaskSettings
+) -> None:
+    lost = make_job(published_at=now() - 60 * MINUTE)
+    broker = Broker(empty=True)
+
+    assert sweep(sync, settings_of_tasks, broker.publish, broker.is_empty) == 1
+
+    assert broker.published == [lost]
+
+
 def test_the_longer_the_queue_the_longer_the_patience(
     sync: SyncDatabase, make_job: MakeJob, settings_of_tasks: TaskSettings
 ) -> None:
@@ -92,27 +103,20 @@ def test_the_longer_the_queue_the_longer_the_patience(
     assert sweep(sync, settings_of_tasks, broker.publish, broker.is_empty) == 0
 
 
-def test_two_that_sweep_at_once_publish_once(
+def test_who_dies_while_it_sweeps_leaves_jobs_to_be_published(
     sync: SyncDatabase, make_job: MakeJob, settings_of_tasks: TaskSettings
 ) -> None:
-    jobs = [make_job(run_at=now() - MINUTE) for _ in range(20)]
+    old = now() - MINUTE
+    jobs = [make_job(run_at=old), make_job(state="running", run_at=old, lease_until=old, **DEAD)]
     broker = Broker()
-    together, looked = Barrier(2), Barrier(2)
 
-    @event.listens_for(sync.engine, "after_cursor_execute")
-    def both_look_before_one_writes(*about: Any) -> None:
-        if str(about[2]).startswith("SELECT jobs.id"):
-            with suppress(BrokenBarrierError):  # where the other one has to wait for the first
-                looked.wait(0.5)
+    def die(*_: object) -> None:
+        raise SystemExit
 
-    def try_it(_: int) -> int:
-        together.wait(10)
-        return sweep(sync, settings_of_tasks, broker.publish, broker.is_empty)
+    with pytest.raises(SystemExit):
+        sweep(sync, settings_of_tasks, die, broker.is_empty)
 
-    with ThreadPoolExecutor(2) as pool:
-        counts = list(pool.map(try_it, range(2)))
-
-    assert sum(counts) + sweep(sync, settings_of_tasks, broker.publish, broker.is_empty) == 20
+    assert sweep(sync, settings_of_tasks, broker.publish, broker.is_empty) == 2
     assert sorted(broker.published) == jobs
 
 
@@ -132,7 +136,7 @@ def test_what_has_failed_meanwhile_does_not_count_as_published(
 ) -> None:
     new, failed = make_job(), make_job(attempts=1)
 
-    tell_published(sync, [new, failed])
+    tell_published(sync, [(new, 0), (failed, 0)])
 
     assert row(new)["published_at"] is not None
     assert row(failed)["published_at"] is None
@@ -164,3 +168,22 @@ def test_only_what_finished_long_ago_is_deleted(
     assert clean_up(sync, TaskSettings()) == BATCH + 2
 
     assert [row(job_id)["id"] for job_id in kept] == kept
+
+
+def test_two_that_clean_up_at_once_do_not_get_in_each_others_way(
+    sync: SyncDatabase, make_job: MakeJob
+) -> None:
+    for _ in range(20):
+        make_job(state="done", finished_at=now() - timedelta(days=8))
+    looked = Barrier(2)
+
+    @event.listens_for(sync.engine, "after_cursor_execute")
+    def both_look_before_one_deletes(*about: Any) -> None:
+        if str(about[2]).startswith("SELECT jobs.id"):
+            with suppress(BrokenBarrierError):  # where the other one has to wait for the first
+                looked.wait(0.5)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: clean_up(sync, TaskSettings()), range(2)))
+
+    assert clean_up(sync, TaskSettings()) == 0

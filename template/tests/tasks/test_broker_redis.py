@@ -1,6 +1,9 @@
 """What is of Redis."""
 
+from unittest.mock import Mock
+
 import pytest
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.jobs.settings import TaskSettings
 from app.tasks.broker import new_celery
@@ -14,3 +17,19 @@ def test_a_worker_outlives_the_loss_of_its_connection() -> None:
 
     with pytest.raises(transport.connection_errors):  # of which a worker knows what to do
         channel._connparams()
+
+
+def test_a_worker_whose_acknowledgement_is_not_answered_connects_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    celery = new_celery(TaskSettings(broker_url="redis://127.0.0.1:1"))
+    transport = celery.connection_for_read().transport
+    assert celery.conf.broker_transport_options["socket_timeout"]
+
+    channel = transport.Channel.__new__(transport.Channel)
+    unanswered = channel.QoS.__new__(channel.QoS)
+    monkeypatch.setattr(unanswered, "_remove_from_indices", Mock(side_effect=RedisTimeoutError))
+
+    # Any other error of a connection is written into the log, and no more than that.
+    with pytest.raises(BrokenPipeError):
+        unanswered.ack("tag")

@@ -52,8 +52,11 @@ async def test_what_nobody_was_told_of_is_found(
         await done.wait()
 
 
-async def test_a_database_that_does_not_answer_ends_nothing(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "error", [OperationalError("SELECT 1", {}, OSError()), ValueError("of a listener's")]
+)
+async def test_what_goes_wrong_ends_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     failed, done = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -63,7 +66,7 @@ async def test_a_database_that_does_not_answer_ends_nothing(
             loop.call_soon_threadsafe(done.set)
             return
         loop.call_soon_threadsafe(failed.set)
-        raise OperationalError("SELECT 1", {}, OSError())
+        raise error
 
     monkeypatch.setattr(embedded, "sweep", sweep)
     async with Embedded(FINDS_AT_ONCE).opened(database), asyncio.timeout(20):

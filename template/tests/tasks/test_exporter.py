@@ -68,6 +68,17 @@ def test_the_queue_is_counted_when_it_is_asked(sync: SyncDatabase, port: int) ->
     assert 300 <= float(told["jobs_oldest_seconds"]) < 400
 
 
+def test_a_job_that_lost_its_worker_waits_too(sync: SyncDatabase, port: int) -> None:
+    with sync.sessions.begin() as session:
+        ago, soon = now() - timedelta(minutes=5), now() + timedelta(minutes=5)
+        session.add(Job(kind="test", arguments={}, state="running", lease_until=ago))
+        session.add(Job(kind="test", arguments={}, state="running", lease_until=soon))
+
+    told = dict(line.split() for line in scrape(port) if line.startswith("jobs_"))
+
+    assert 300 <= float(told["jobs_oldest_seconds"]) < 400
+
+
 def test_nothing_else_is_served(port: int) -> None:
     with pytest.raises(HTTPError):
         scrape(port, "/")
