@@ -22,6 +22,7 @@ import pytest
 
 from tests.conftest import ROOT, Render
 from tests.load import ClosedError, Connection
+from tests.proxy import proxy
 from tests.servers import PROGRAMS, Server, execute, missing, rabbitmq, redis, url_of
 from tests.support import Environment
 from tests.test_metrics import workers_of
@@ -207,6 +208,7 @@ async def reached(true: Callable[[], bool]) -> float:
 
 
 DONE = "SELECT count(*) FROM jobs WHERE state = 'done'"
+RUNNING = DONE.replace("done", "running")
 
 
 @dataclass
@@ -437,6 +439,40 @@ async def measure(usual: Side, other: Side) -> tuple[tuple[float, float], tuple[
             rounds.append((usual.p99(), other.p99()))
     rounds.sort(key=lambda p99: p99[1] / p99[0])
     return rounds[ROUNDS // 2], (await usual.look(), await other.look())
+
+
+# --- A broker whose machine dies -----------------------------------------------------------------
+
+
+def test_connections_that_died_without_a_word_are_made_anew(
+    stands: Stands, broker_url: Callable[[str], str]
+) -> None:
+    """As when a replica takes over: TCP tells nobody, and who writes waits for minutes.
+
+    RabbitMQ's client has the kernel give up within seconds (TCP_USER_TIMEOUT).
+    """
+    real = broker_url("redis")
+    address, _, path = real.removeprefix("redis://127.0.0.1:").partition("/")
+    with proxy(int(address)) as between:
+        stand = stands("redis", f"redis://127.0.0.1:{between.port}/{path}")
+        module = stand.project / "app/tasks/broker_redis.py"
+        text = module.read_text("utf-8")
+        assert "\nTIMEOUT = 10 " in text
+        module.write_text(text.replace("\nTIMEOUT = 10 ", "\nTIMEOUT = 3 "), "utf-8")
+        stand.beat()
+        stand.worker()
+        with stand.service() as (_, port):
+            client = Client(port, "count", {"seconds": 1.0})
+            asyncio.run(last_one(client))
+            wait_until(lambda: stand.number(DONE) == 1)
+            for _ in range(2):
+                asyncio.run(last_one(client))
+            wait_until(lambda: stand.number(RUNNING) == 2)
+            frozen = between.freeze()  # and both its processes have something to acknowledge
+            asyncio.run(last_one(client))
+            took = wait_until(lambda: stand.number(DONE) == len(client.accepted))
+        print(f"{frozen} connections frozen; all done {took:.1f} s later")
+        assert took < 20  # 29 where the acknowledgements' errors are only logged
 
 
 # --- A job that is interrupted -------------------------------------------------------------------
