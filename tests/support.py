@@ -166,9 +166,12 @@ def _with_tasks(base: dict[str, Answer]) -> Iterator[dict[str, Answer]]:
     yield {**base, "broker": "rabbitmq"}
     yield {**base, "database": "postgresql", "example": False, "deployment": "kubernetes"}
     yield {**base, "database": "mysql", "broker": "rabbitmq", "deployment": "docker"}
+    if base["preset"] == "standard":  # what a preset leaves out does not touch this pair
+        yield {**base, "database": "mysql"}
     yield {
         **base,
-        **{"database": "postgresql", "cache": "redis", "outbound": True, "process_pool": True},
+        **{"database": "postgresql", "broker": "rabbitmq", "cache": "redis"},
+        **{"outbound": True, "process_pool": True},
         **{"server": "gunicorn", "metrics": True, "deployment": "kubernetes"},
     }
 

@@ -1161,7 +1161,7 @@ TASKS_FAULTS = [
         "app/observability/counts.py",
         "with self._lock:\n            self._new",
         "if 1:\n            self._new",
-        "threads_may",
+        "another_thread",
     ),
     (
         "sqlite",

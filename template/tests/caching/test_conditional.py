@@ -128,7 +128,7 @@ class TestIfNoneMatch:
 
     @pytest.mark.parametrize(
         "header",
-        [b" " * 60_000 + b'"', b'"' + b"a," * 30_000, b'"a",' * 15_000 + b'"', b"," * 60_000],
+        [b" " * 20_000 + b'"', b'"' + b"a," * 10_000, b'"a",' * 5_000 + b'"', b"," * 20_000],
         ids=["spaces", "open_quote", "tags", "commas"],
     )
     def test_a_hostile_one_takes_no_time(self, header: bytes) -> None:

@@ -53,7 +53,7 @@ def test_what_was_never_handed_over_is_published_and_not_what_waits(
     make_job()  # whoever made it hands it over
     make_job(run_at=now() + MINUTE)
     make_job(run_at=old, published_at=now() - 5 * MINUTE)
-    make_job(state="running", lease_until=now() + MINUTE, **ALIVE)
+    make_job(state="running", run_at=old, lease_until=now() + MINUTE, **ALIVE)
     make_job(state="done", run_at=old)
     lost = make_job(run_at=old, published_at=now() - 60 * MINUTE)
     broker = Broker()
@@ -82,8 +82,10 @@ def test_what_waits_while_its_queue_is_empty_is_published(
 
 
 def test_there_may_be_two_reasons(
-    sync: SyncDatabase, make_job: MakeJob, settings_of_tasks: TaskSettings
+    sync: SyncDatabase, make_job: MakeJob, add_kind: object, settings_of_tasks: TaskSettings
 ) -> None:
+    assert callable(add_kind)
+    add_kind(queue="quick")
     lost = make_job(published_at=now() - 60 * MINUTE)
     broker = Broker(empty=True)
 
@@ -101,13 +103,17 @@ def test_the_longer_the_queue_the_longer_the_patience(
     broker = Broker()
 
     assert sweep(sync, settings_of_tasks, broker.publish, broker.is_empty) == 0
+    lost = make_job(published_at=now() - 25 * MINUTE)
+    assert sweep(sync, settings_of_tasks, broker.publish, broker.is_empty) == 1
+    assert broker.published == [lost]
 
 
 def test_who_dies_while_it_sweeps_leaves_jobs_to_be_published(
     sync: SyncDatabase, make_job: MakeJob, settings_of_tasks: TaskSettings
 ) -> None:
     old = now() - MINUTE
-    jobs = [make_job(run_at=old), make_job(state="running", run_at=old, lease_until=old, **DEAD)]
+    lost = {"state": "running", "run_at": old, "published_at": old, "lease_until": old}
+    jobs = [make_job(run_at=old), make_job(**lost, **DEAD)]
     broker = Broker()
 
     def die(*_: object) -> None:
@@ -145,8 +151,9 @@ def test_what_has_failed_meanwhile_does_not_count_as_published(
 def test_a_run_is_bounded(
     sync: SyncDatabase, make_job: MakeJob, settings_of_tasks: TaskSettings
 ) -> None:
-    for _ in range(BATCH + 1):
+    for _ in range(BATCH):
         make_job(run_at=now() - MINUTE)
+    make_job(published_at=now() - 60 * MINUTE)
     broker = Broker()
 
     assert sweep(sync, settings_of_tasks, broker.publish, broker.is_empty) == BATCH
