@@ -7,6 +7,11 @@ from dataclasses import dataclass, field
 from threading import Thread
 
 
+@dataclass(eq=False)
+class _Link:
+    frozen: bool = False
+
+
 @dataclass
 class Proxy:
     """Passes on what comes, but for the connections that were frozen.
@@ -17,30 +22,35 @@ class Proxy:
 
     target: int
     port: int = 0
-    _links: list[asyncio.Event] = field(default_factory=list)  # set when frozen
+    _links: list[_Link] = field(default_factory=list)
 
     def freeze(self) -> int:
         """Have the connections that there are stay open and pass nothing on; return how many."""
-        frozen = [link for link in self._links if not link.is_set()]
-        for link in frozen:
-            link.set()
-        return len(frozen)
+        links, self._links = self._links, []
+        for link in links:
+            link.frozen = True
+        return len(links)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        frozen = asyncio.Event()
-        server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
-        self._links.append(frozen)
+        try:
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target)
+        except OSError:
+            writer.close()
+            return
+        link = _Link()
+        self._links.append(link)
 
         async def pass_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
             with suppress(OSError):
                 while data := await source.read(65536):
-                    if not frozen.is_set():
+                    if not link.frozen:
                         target.write(data)
-            if not frozen.is_set():
+            if not link.frozen:
                 target.close()
 
         await asyncio.gather(pass_on(reader, server_writer), pass_on(server_reader, writer))
-        self._links.remove(frozen)
+        if not link.frozen:
+            self._links.remove(link)
 
 
 @contextmanager

@@ -1094,7 +1094,6 @@ TASKS_FAULTS = [
     ("sqlite", RUNNER, "* 2.0 **", "* 1.0 **", "do_not_come_back_together"),
     ("sqlite", RUNNER, "bound, self.settings.backoff_max", "bound, 9e9", "come_back_together"),
     ("sqlite", RUNNER, "claim.attempt < kind.attempts", "True", "in_the_end_has_failed"),
-    ("sqlite", RUNNER, "(Exception, SystemExit)", "Exception", "one_that_exits"),
     ("sqlite", RUNNER, "not error.again", "False", "is_useless"),
     ("sqlite", RUNNER, "claim.attempt > kind.attempts", "False", "can_never_run"),
     ("sqlite", RUNNER, "current_request.set(about)", "current_request.set(None)", "requests_id"),
@@ -1155,6 +1154,7 @@ TASKS_FAULTS = [
     ("sqlite", "app/tasks/embedded.py", "not self._settings.may_embed", "False", "say_so"),
     ("sqlite", "app/tasks/celery.py", "requeue=True", "requeue=False", "leaves_the_message"),
     ("sqlite", "app/tasks/broker_redis.py", "    QoS = _QoS\n", "", "is_not_answered"),
+    ("sqlite", "app/tasks/broker_redis.py", "self._quick_ack(", "str(", "its_place_back"),
     ("sqlite", "app/tasks/broker_redis.py", '"socket_timeout": TIMEOUT,', "", "is_not_answered"),
     (
         "sqlite",
@@ -1166,8 +1166,8 @@ TASKS_FAULTS = [
     (
         "sqlite",
         "app/tasks/embedded.py",
+        "except (Exception, SystemExit):",
         "except Exception:",
-        "except NoBrokerError:",
         "ends_nothing",
     ),
     ("sqlite", "app/tasks/embedded.py", "self._sweep(runner)", "pass", "told_of_is_found"),

@@ -120,9 +120,7 @@ class ResponseCache:
             await self._fill(miss, scope, receive, send)
 
     async def _fill(self, miss: "_Miss", scope: Scope, receive: Receive, send: Send) -> None:
-        started = perf_counter()
-        begun = await self._begin(miss)
-        _count_time(started)
+        begun = await _counted(self._begin(miss))
         if isinstance(begun, Entry):  # another process was first
             miss.flight.land(begun)
             await self._serve(begun, "wait", miss.route, scope, send)

@@ -16,9 +16,10 @@ def create_sync_engine(
     # libpq counts in whole seconds.
     options: dict[str, Any] = {
         "connect_timeout": ceil(settings.timeout),
-        # A machine that is gone cannot cut a statement off.
+        # A machine that is gone cannot cut a statement off: TCP asks whether it is there.
         "tcp_user_timeout": milliseconds,
-        **{"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3},
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
     }
     if settings.pgbouncer:
         options["prepare_threshold"] = None

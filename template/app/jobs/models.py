@@ -33,7 +33,7 @@ class Job(Base):
     error: Mapped[str | None] = mapped_column(String(500))  # the last one; for people, no values
     request_id: Mapped[str | None] = mapped_column(String(128))  # of the request that asked for it
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)
-    run_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)  # not before
+    run_at: Mapped[datetime] = mapped_column(UTCDateTime, default=now)  # no later attempt is before
     published_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when it was handed over
     lease_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # then it is anybody's
     token: Mapped[str | None] = mapped_column(String(32))  # of the attempt that has the lease

@@ -102,11 +102,11 @@ class Runner:
         except LostError:
             logger.warning("the job's lease has ended: somebody else has it")
             return "lost"
-        except (Exception, SystemExit) as error:  # a job that exits does not end who runs it
+        except Exception as error:
             logger.exception("an attempt at a job failed", extra={"job": claim.id})
             return self._fail(claim, kind, error)
 
-    def _fail(self, claim: Claim, kind: Kind | None, error: BaseException) -> Outcome:
+    def _fail(self, claim: Claim, kind: Kind | None, error: Exception) -> Outcome:
         told = str(error) if isinstance(error, JobError) else type(error).__name__
         useless = isinstance(error, JobError) and not error.again
         again = kind is not None and claim.attempt < kind.attempts and not useless

@@ -85,7 +85,8 @@ def tell_published(database: SyncDatabase, jobs: Sequence[tuple[int, int]]) -> N
         return
     with database.transaction() as connection:
         unchanged = and_(tuple_(Job.id, Job.attempts).in_(jobs), Job.state == WAITING)
-        connection.execute(update(Job).where(unchanged).values(published_at=now()))
+        ids = [job_id for job_id, _ in jobs]  # SQLite takes no index for pairs
+        connection.execute(update(Job).where(Job.id.in_(ids), unchanged).values(published_at=now()))
 
 
 def clean_up(database: SyncDatabase, settings: TaskSettings) -> int:
@@ -106,8 +107,11 @@ def clean_up(database: SyncDatabase, settings: TaskSettings) -> int:
 def _free(connection: Connection, moment: datetime) -> None:
     """Have jobs wait whose worker has died."""
     lost = and_(Job.state == RUNNING, Job.lease_until < moment)
-    free = {"state": WAITING, "token": None, "lease_until": None, "published_at": None}
-    connection.execute(update(Job).where(lost).values(free))
+    # Looked for first: an UPDATE would lock what it passes on its way, jobs that run well.
+    ids = connection.scalars(select(Job.id).where(lost)).all()
+    if ids:
+        free = {"state": WAITING, "token": None, "lease_until": None, "published_at": None}
+        connection.execute(update(Job).where(Job.id.in_(ids), lost).values(free))
 
 
 def _find(

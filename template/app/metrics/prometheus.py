@@ -34,7 +34,10 @@ WINDOW = 10.0  # seconds that the worst of them is remembered
 
 
 class BatchHistogram(Histogram):
-    """Takes many values for little more than one costs, which writes to two shared numbers."""
+    """Takes many values at once: each alone would write to two numbers shared with other processes.
+
+    The names are prometheus_client's own; a test compares this with `observe`.
+    """
 
     def observe_all(self, values: Sequence[float]) -> None:
         """Do what `observe` does with each."""

@@ -86,6 +86,7 @@ def _given_id(scope: Scope) -> str | None:
 
 
 def server_timing(took: float, spans: Sequence[Span]) -> bytes:
+    """Return the header's value for a request that took so many seconds until its answer began."""
     if len(spans) == 1:  # most requests ask the database once
         share = seconds_in(spans)
         rest = (took - share) * 1000

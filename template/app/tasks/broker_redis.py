@@ -25,6 +25,15 @@ class _QoS(redis.QoS):
             # and the worker would never take another message in the place of this one.
             raise BrokenPipeError("the connection was lost") from error
 
+    def reject(self, delivery_tag: str, requeue: bool = False) -> None:
+        try:
+            super().reject(delivery_tag, requeue)  # type: ignore[no-untyped-call]
+        except _LOST:
+            # Kombu logs any error here. So the place is given back by hand, and the message
+            # comes again after `visibility_timeout`, or its job by the sweep.
+            self._quick_ack(delivery_tag)
+            raise
+
 
 class _Channel(redis.Channel):
     QoS = _QoS

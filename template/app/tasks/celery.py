@@ -7,7 +7,8 @@ from typing import Any
 
 from celery.exceptions import Reject
 from celery.signals import setup_logging, worker_init, worker_process_init
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.database import DatabaseSettings
 from app.jobs import sweep as sweeping
@@ -50,7 +51,7 @@ def run(job_id: int) -> None:
     """
     try:
         runner().run(job_id)
-    except SQLAlchemyError as error:
+    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
         logger.warning("the database does not answer: the job waits", exc_info=True)
         sleep(PAUSE)  # that may be this process again
         raise Reject(error, requeue=True) from error

@@ -93,7 +93,8 @@ class Embedded:
                     if monotonic() >= next_clean_up:
                         next_clean_up = monotonic() + CLEAN_UP_EVERY
                         clean_up(runner.database, self._settings)
-                except Exception:  # whatever it is, nobody else would run the jobs
+                # Whatever it is, nobody else would run the jobs; a job may call sys.exit().
+                except (Exception, SystemExit):
                     logger.warning("jobs wait", exc_info=True)
                     sleep(PAUSE)
         finally:

@@ -57,7 +57,6 @@ def watch(celery: Any) -> None:
                 self.timer.cancel()
 
     celery.steps["consumer"].add(Turning)
-    FILE.unlink(missing_ok=True)  # of the one before, in a container that was started again
     Thread(target=touch, daemon=True).start()
 
 

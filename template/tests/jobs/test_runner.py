@@ -1,7 +1,6 @@
 """What comes of a job."""
 
 import logging
-import sys
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
@@ -63,12 +62,12 @@ def test_what_it_writes_and_that_it_is_done_are_one_transaction(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def die(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise SystemExit
 
     job_id = make_job()
     with monkeypatch.context() as patch:
         patch.setattr(claims, "finish", die)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit):
             make_runner(write).run(job_id)
     assert (row(job_id)["state"], written(sync)) == ("running", 0)
 
@@ -201,18 +200,6 @@ def test_one_that_takes_too_long_is_tried_again(
 
     assert make_runner(go_on, soft_limit=0.2).run(job_id) == "retried"
     assert row(job_id)["error"] == "It took too long."
-
-
-def test_one_that_exits_does_not_end_who_runs_it(
-    make_job: MakeJob, make_runner: MakeRunner, row: Row
-) -> None:
-    def leave(*_: object) -> None:
-        sys.exit(1)
-
-    job_id = make_job()
-
-    assert make_runner(leave).run(job_id) == "retried"
-    assert row(job_id)["error"] == "SystemExit"
 
 
 def test_an_error_tells_no_values(make_job: MakeJob, make_runner: MakeRunner, row: Row) -> None:

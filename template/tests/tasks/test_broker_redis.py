@@ -3,6 +3,7 @@
 from unittest.mock import Mock
 
 import pytest
+from kombu.transport.virtual import QoS
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.jobs.settings import TaskSettings
@@ -33,3 +34,18 @@ def test_a_worker_whose_acknowledgement_is_not_answered_connects_anew(
     # Any other error of a connection is written into the log, and no more than that.
     with pytest.raises(BrokenPipeError):
         unanswered.ack("tag")
+
+
+def test_a_message_that_cannot_be_handed_back_gives_its_place_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    celery = new_celery(TaskSettings(broker_url="redis://127.0.0.1:1"))
+    qos = celery.connection_for_read().transport.Channel.QoS(Mock(), prefetch_count=1)
+    QoS.append(qos, Mock(), "tag")  # as the one for Redis does, when it has written it there
+    assert not qos.can_consume()
+    monkeypatch.setattr(qos, "restore_by_tag", Mock(side_effect=RedisTimeoutError))
+
+    with pytest.raises(RedisTimeoutError):
+        qos.reject("tag", requeue=True)
+
+    assert qos.can_consume()

@@ -53,10 +53,12 @@ async def test_what_nobody_was_told_of_is_found(
 
 
 @pytest.mark.parametrize(
-    "error", [OperationalError("SELECT 1", {}, OSError()), ValueError("of a listener's")]
+    "error",
+    [OperationalError("SELECT 1", {}, OSError()), ValueError("of a listener's"), SystemExit()],
+    ids=["database", "listener", "exit"],
 )
 async def test_what_goes_wrong_ends_nothing(
-    database: Database, monkeypatch: pytest.MonkeyPatch, error: Exception
+    database: Database, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     failed, done = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
