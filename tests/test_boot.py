@@ -23,8 +23,11 @@ from tests.support import (
     serving,
     variants,
 )
+from tests.workers import wait_until
 
 Rows = Callable[[str], list[list[str]]]
+
+STARTED = "Application startup complete."  # one worker
 
 
 def rows_of(file: Path, sql: str) -> list[list[str]]:
@@ -80,6 +83,7 @@ def test_it_runs(  # noqa: PLR0917  (fixtures)
         settings["REDIS_URL"] = redis_url()
     environment.run("alembic", "upgrade", "head", cwd=project, env=settings)
     port = free_port()
+    told = tmp_path / f"server-{port}.log"
 
     with serving(
         production_command(project, port), project, port, env=environment.variables(**settings)
@@ -88,8 +92,10 @@ def test_it_runs(  # noqa: PLR0917  (fixtures)
         if variant.get("compression", variant["preset"] == "standard"):
             answer = client.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
             assert answer.headers["content-encoding"] == "gzip"
+        # To stop a worker of gunicorn's while it still starts is an error, and says so.
+        wait_until(lambda: told.read_text().count(STARTED) >= told.read_text().count("Booting"))
 
-    log = (tmp_path / f"server-{port}.log").read_text()
+    log = told.read_text()
     assert "Traceback" not in log
     stopped = "Granian shutdown completed" if "granian" in log else "Application shutdown complete."
     assert stopped in log

@@ -453,7 +453,9 @@ FAULTS = [
     ("app/metrics/files.py", "os.O_RDWR |", "os.O_RDWR | os.O_CREAT |", "nobodys_service"),
     ("app/observability/context.py", 'context") or route', 'context") and route', "whole_template"),
     ("app/observability/context.py", "max(start, last)", "start", "run_at_once"),
-    ("app/observability/instruments.py", "(took - share)", "took", "add_up"),
+    ("app/observability/context.py", "if start < last:", "if False:", "run_at_once"),
+    ("app/observability/context.py", "by_name.get(name, 0.0) +", "", "one_after_the_other"),
+    ("app/observability/instruments.py", "(took - total)", "took", "add_up"),
     (
         "app/observability/logs.py",
         '"route": request.route}',

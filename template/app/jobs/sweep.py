@@ -85,7 +85,7 @@ def tell_published(database: SyncDatabase, jobs: Sequence[tuple[int, int]]) -> N
         return
     with database.transaction() as connection:
         unchanged = and_(tuple_(Job.id, Job.attempts).in_(jobs), Job.state == WAITING)
-        ids = [job_id for job_id, _ in jobs]  # SQLite takes no index for pairs
+        ids = [job_id for job_id, _ in jobs]  # not every database has an index for pairs
         connection.execute(update(Job).where(Job.id.in_(ids), unchanged).values(published_at=now()))
 
 

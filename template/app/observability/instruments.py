@@ -20,7 +20,7 @@ from app.observability.context import (
     RequestContext,
     Span,
     current_request,
-    seconds_in,
+    shares,
 )
 from app.observability.finished import finished_requests
 from app.observability.logs import RequestRecord
@@ -87,17 +87,11 @@ def _given_id(scope: Scope) -> str | None:
 
 def server_timing(took: float, spans: Sequence[Span]) -> bytes:
     """Return the header's value for a request that took so many seconds until its answer began."""
-    if len(spans) == 1:  # most requests ask the database once
-        share = seconds_in(spans)
-        rest = (took - share) * 1000
-        return b"app;dur=%.3f, %b;dur=%.3f" % (rest, spans[0][0].encode(), share * 1000)
-    by_name: dict[str, list[Span]] = {}
-    for span in spans:
-        by_name.setdefault(span[0], []).append(span)
-    shares = [
-        b", %b;dur=%.3f" % (name.encode(), seconds_in(its) * 1000) for name, its in by_name.items()
-    ]
-    return b"app;dur=%.3f%b" % ((took - seconds_in(spans)) * 1000, b"".join(shares))
+    by_name, total = shares(spans)
+    value = b"app;dur=%.3f" % ((took - total) * 1000)
+    for name, seconds in by_name.items():
+        value += b", %b;dur=%.3f" % (name.encode(), seconds * 1000)
+    return value
 
 
 _ENDS = [f"{number:02x}" for number in range(256)]

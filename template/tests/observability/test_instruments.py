@@ -95,13 +95,19 @@ def test_statements_that_run_at_once_count_once() -> None:
     for start, end in [
         (0.0, 0.25),  # alone
         (0.5, 1.0),
-        (0.75, 1.5),  # begins before the one above has ended
-        (1.0, 1.25),  # lies within that one
+        (1.0, 1.25),  # follows it
+        (0.75, 1.5),  # was there before them, and is there after them
     ]:
         request.spans.append(("db", start, end))
     request.spans.append(("other", 0.0, 9.0))
 
     assert request.finished().database_seconds == 1.25
+
+
+def test_what_runs_one_after_the_other_adds_up() -> None:
+    spans = [("other", 0.0, 0.25), ("db", 0.25, 0.5), ("other", 0.75, 1.0)]
+
+    assert server_timing(1.5, spans) == b"app;dur=750.000, other;dur=500.000, db;dur=250.000"
 
 
 def test_what_runs_at_once_is_taken_from_the_time_once() -> None:
