@@ -5,6 +5,7 @@ leaves the same to a thread. Each on a private Redis and RabbitMQ; microseconds 
 """
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,7 +45,7 @@ def main() -> None:
 
     for kind, run in (("redis", redis), ("rabbitmq", rabbitmq)):
         project = ROOT / "build" / f"publishing-{kind}"
-        subprocess.run(["rm", "-rf", project], check=True)
+        shutil.rmtree(project, ignore_errors=True)
         new = [Path(sys.executable).parent / "fastperf", "new", project, "--yes", "--no-git"]
         answers = ["-d", "tasks=celery", "-d", f"broker={kind}"]
         subprocess.run([*new, *answers], check=True, capture_output=True)
