@@ -33,7 +33,8 @@ RUNGS = ROOT / "benchmarks" / "rungs"
 ITEMS = 1000
 CLIENTS = 16
 # Its get by id is a hot route, its page is not.
-OURS, UNLOGGED, UNMEASURED = "ours", "ours, no log line", "ours, unmeasured"
+OURS, NOT_HOT = "ours", "no hot route"
+UNLOGGED, UNMEASURED = ", no log line", ", unmeasured"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 # A random item, from a sequence that is the same for every rung.
@@ -212,13 +213,16 @@ def rungs(server: Server) -> list[Rung]:
         check=True,
     )
     without_hot = without("without-hot", ours, ("wiring/items.py", "app.add_middleware(HotRoutes"))
-    unmeasured = without(
-        "unmeasured",
-        ours,
+    instruments = (
         ("main.py", "app.add_middleware(Instruments)"),
         ("main.py", "database.recorder.listeners.append(count_statement)"),
         ("wiring/metrics.py", "companions.append(prometheus.watch)"),
     )
+    projects = {
+        **{OURS: ours, OURS + UNMEASURED: without("unmeasured", ours, *instruments)},
+        **{NOT_HOT: without_hot},
+        NOT_HOT + UNMEASURED: without("without-both", without_hot, *instruments),
+    }
 
     tool = environment_for("tool", "fastapi_template==6.1.2")
     run(
@@ -236,12 +240,13 @@ def rungs(server: Server) -> list[Rung]:
     bin_theirs = environment_for("theirs", "-r", "pyproject.toml", cwd=theirs)
 
     uvicorn = [bin_ours / "uvicorn", "--port", "{port}", "--no-access-log"]
+    serve = [*uvicorn, "app.main:app"]
+    unlogged = {**database, "LOG_LEVEL": "WARNING"}
+    measured = {name + UNLOGGED: projects[name] for name in (OURS, NOT_HOT)}
     return [
         Rung("raw (a)", [*uvicorn, "raw:app"], RUNGS, database),
-        Rung(OURS, [*uvicorn, "app.main:app"], ours, database),
-        Rung(UNLOGGED, [*uvicorn, "app.main:app"], ours, {**database, "LOG_LEVEL": "WARNING"}),
-        Rung(UNMEASURED, [*uvicorn, "app.main:app"], unmeasured, database),
-        Rung("ours, no hot route", [*uvicorn, "app.main:app"], without_hot, database),
+        *(Rung(name, serve, folder, database) for name, folder in projects.items()),
+        *(Rung(name, serve, folder, unlogged) for name, folder in measured.items()),
         Rung("usual ORM recipe (b)", [*uvicorn, "orm:app"], RUNGS, database),
         Rung(
             "fastapi_template (c)",
@@ -270,7 +275,7 @@ def report(all_rungs: list[Rung], endpoint: str) -> None:
     """Print the medians, and the ratio of each round to the first rung and to the last."""
     first, last = all_rungs[0].results[endpoint], all_rungs[-1].results[endpoint]
     print(
-        f"\n{endpoint:<24} req/s   of (a)  x (c)   p50 ms  p99 ms  CPU us  of (a)  (c)/    RSS MiB"
+        f"\n{endpoint:<26} req/s   of (a)  x (c)   p50 ms  p99 ms  CPU us  of (a)  (c)/    RSS MiB"
     )
     for rung in all_rungs:
         results = rung.results[endpoint]
@@ -283,7 +288,7 @@ def report(all_rungs: list[Rung], endpoint: str) -> None:
             return statistics.median(getattr(a, name) / getattr(b, name) for a, b in pairs)
 
         print(
-            f"{rung.name:<24}{median('requests_per_second'):6.0f}  "
+            f"{rung.name:<26}{median('requests_per_second'):6.0f}  "
             f"{ratio('requests_per_second', first):6.2f}  {ratio('requests_per_second', last):5.2f}"
             f"  {median('p50'):7.2f} {median('p99'):7.2f}  {median('cpu'):6.0f}"
             f"  {1 / ratio('cpu', first):6.2f}  {1 / ratio('cpu', last):4.2f}  {rung.rss():8.1f}"
@@ -291,12 +296,18 @@ def report(all_rungs: list[Rung], endpoint: str) -> None:
 
 
 def report_instruments(all_rungs: list[Rung], endpoint: str) -> None:
-    """Print what the instruments leave of the throughput."""
+    """Print what the instruments leave of the throughput, and what they cost."""
     by_name = {rung.name: rung.results[endpoint] for rung in all_rungs}
-    for name in (UNLOGGED, OURS):
-        pairs = zip(by_name[name], by_name[UNMEASURED], strict=True)
-        kept = statistics.median(a.requests_per_second / b.requests_per_second for a, b in pairs)
-        print(f"{name}: {kept:.2f} of the requests/s without instruments")
+    print(f"\n{endpoint}: all instruments on, against all off")
+    for name in (OURS, NOT_HOT):
+        off = by_name[name + UNMEASURED]
+        for one in (name + UNLOGGED, name):
+            pairs = list(zip(by_name[one], off, strict=True))
+            kept = statistics.median(
+                a.requests_per_second / b.requests_per_second for a, b in pairs
+            )
+            cost = statistics.median(a.cpu - b.cpu for a, b in pairs)
+            print(f"{one:<26}{kept:.2f} of the requests/s, {cost:+.0f} us of CPU")
 
 
 def main() -> None:

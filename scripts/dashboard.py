@@ -75,17 +75,42 @@ class Prometheus:
 
 
 @contextmanager
-def prometheus(port_of_service: int) -> Iterator[Prometheus]:
-    """Run a Prometheus that scrapes one service."""
+def working(run: Path, project: Path, env: dict[str, str]) -> Iterator[None]:
+    """Run a worker and the clock of its jobs."""
+    celery = [str(run / "celery"), "-A", "app.tasks.celery"]
+    options = ("-Q", "quick,long,sweeps", "--concurrency", "2")
+    with TemporaryDirectory(prefix="fastperf-beat-") as folder:
+        words = ([*celery, "worker", *options], [*celery, "beat", "-s", f"{folder}/schedule"])
+        started = [
+            subprocess.Popen(
+                each, cwd=project, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            for each in words
+        ]
+        try:
+            yield
+        finally:
+            for process in started:
+                process.send_signal(signal.SIGTERM)
+            for process in started:
+                process.wait(30)
+
+
+@contextmanager
+def prometheus(**ports: int) -> Iterator[Prometheus]:
+    """Run a Prometheus that scrapes these jobs, each of one process."""
     port = free_port()
     with TemporaryDirectory(prefix="fastperf-prometheus-") as folder:
-        scrape = {
-            "job_name": "shop",
-            "scrape_interval": f"{STEP}s",
-            "static_configs": [{"targets": [f"127.0.0.1:{port_of_service}"]}],
-        }
+        scrapes = [
+            {
+                "job_name": name,
+                "scrape_interval": f"{STEP}s",
+                "static_configs": [{"targets": [f"127.0.0.1:{of_job}"]}],
+            }
+            for name, of_job in ports.items()
+        ]
         config = Path(folder, "prometheus.yml")
-        config.write_text(json.dumps({"scrape_configs": [scrape]}), "utf-8")  # JSON is YAML
+        config.write_text(json.dumps({"scrape_configs": scrapes}), "utf-8")  # JSON is YAML
         log = Path(folder, "log")
         with log.open("wb") as output:
             server = subprocess.Popen(
@@ -124,8 +149,11 @@ async def use(url: str) -> None:
             await client.get("/items", params={"limit": 20})
         elif kind < 0.9:
             await client.post("/items", json={"name": "tea", "quantity": 3})
-        elif kind < 0.96:
+        elif kind < 0.94:
             await client.get("/item-stats")
+        elif kind < 0.97:
+            job = {"kind": "item-report", "arguments": {"minimum": 1}}
+            await client.post("/jobs", json=job)
         else:
             await client.get("/items", params={"limit": 1000})  # refused
 
@@ -168,7 +196,9 @@ def draw_panel(axes: Any, panel: dict[str, Any], series: list[Series]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.grid(color=LINES, linewidth=0.6)
     below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.1), "borderaxespad": 0.2}
-    axes.legend(ncols=4, frameon=False, fontsize=7, columnspacing=1.2, **below)
+    axes.legend(
+        ncols=panel["gridPos"]["w"] // 3, frameon=False, fontsize=7, columnspacing=1.2, **below
+    )
 
 
 def draw(running: Prometheus, panels: list[dict[str, Any]], start: float, end: float) -> None:
@@ -202,7 +232,13 @@ def main() -> None:
     project = ROOT / "build" / "shop-dashboard"
     shutil.rmtree(project, ignore_errors=True)
     fastperf = Path(sys.executable).parent / "fastperf"
-    answers = ("database=postgresql", "cache=redis", "server=gunicorn", "deployment=kubernetes")
+    answers = (
+        "database=postgresql",
+        "cache=redis",
+        "server=gunicorn",
+        "deployment=kubernetes",
+        "tasks=celery",
+    )
     options = [word for answer in (*answers, "metrics=yes") for word in ("-d", answer)]
     subprocess.run(
         [fastperf, "new", project, "--yes", *options], check=True, stdout=subprocess.DEVNULL
@@ -210,8 +246,8 @@ def main() -> None:
     dashboard = json.loads((project / "deploy/grafana/dashboard.json").read_text("utf-8"))
     run = project / ".venv" / "bin"
     port = free_port()
-    with postgresql() as server, redis() as cache:
-        env = {**clean_environment(), "WEB_CONCURRENCY": "2"}
+    with postgresql() as server, redis() as cache, redis(appendonly="yes") as broker:
+        env = {**clean_environment(), "WEB_CONCURRENCY": "2", "BROKER_URL": url_of(broker, "0")}
         env |= {"DATABASE_URL": url_of(server, "postgres"), "REDIS_URL": url_of(cache, "0")}
         subprocess.run(
             [run / "alembic", "upgrade", "head"],
@@ -222,7 +258,13 @@ def main() -> None:
         )
         bind = ("--bind", f"127.0.0.1:{port}")
         words: list[str | Path] = [run / "gunicorn", "app.main:app", *bind]
-        with serving(words, project, port, env=env), prometheus(port) as running:
+        workers = free_port()
+        env_of_workers = {**env, "TASKS_METRICS_PORT": str(workers)}
+        with (
+            serving(words, project, port, env=env),
+            working(run, project, env_of_workers),
+            prometheus(**{"shop": port, "shop-worker": workers}) as running,
+        ):
             start = time.time() + INTERVAL
             asyncio.run(use(f"http://127.0.0.1:{port}"))
             draw(running, dashboard["panels"], start, time.time())
