@@ -455,6 +455,12 @@ FAULTS = [
     ("app/observability/context.py", "max(start, last)", "start", "run_at_once"),
     ("app/observability/context.py", "if start < last:", "if False:", "run_at_once"),
     ("app/observability/context.py", "by_name.get(name, 0.0) +", "", "one_after_the_other"),
+    (
+        "app/observability/context.py",
+        "if len(self.spans) == MAX_SPANS",
+        "if False",
+        "no_more_memory",
+    ),
     ("app/observability/instruments.py", "(took - total)", "took", "add_up"),
     (
         "app/observability/logs.py",

@@ -166,7 +166,7 @@ class Upstream:
         finally:
             request = current_request.get()
             if request is not None:
-                request.add_span("upstream", started)
+                request.add_span("upstream", started, perf_counter())
 
     async def _send(self, method: str, path: str, more: dict[str, Any]) -> Response:
         attempts = self._attempts if method in IDEMPOTENT else 1

@@ -108,7 +108,7 @@ class ProcessPool:
         finally:
             request = current_request.get()
             if request is not None:
-                request.add_span("computing", started)
+                request.add_span("computing", started, perf_counter())
 
     def _submit(
         self,

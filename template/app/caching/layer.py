@@ -234,4 +234,4 @@ async def _counted(awaitable: Awaitable[T]) -> T:
 def _count_time(started: float) -> None:
     request = current_request.get()
     if request is not None:
-        request.add_span("cache", started)
+        request.add_span("cache", started, perf_counter())

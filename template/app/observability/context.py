@@ -13,6 +13,7 @@ GONE = 499  # the status of a request whose client left before there was an answ
 DATABASE = "db"
 
 Span = tuple[str, float, float]  # what time was spent on, from when, until when: perf_counter
+MAX_SPANS = 1000  # that are remembered one by one: a stream may go on for days
 
 
 def shares(spans: Sequence[Span]) -> tuple[dict[str, float], float]:
@@ -32,6 +33,16 @@ def _shares_at_once(spans: Sequence[Span]) -> tuple[dict[str, float], float]:
     names = dict.fromkeys(name for name, _, _ in spans)
     by_name = {it: _seconds_in([span for span in spans if span[0] == it]) for it in names}
     return by_name, _seconds_in(spans)
+
+
+def _one_of_each(spans: Sequence[Span]) -> list[Span]:
+    """Return one span of each name, as long as all of them, the last of which ends now."""
+    by_name, _ = shares(spans)
+    start, together = max(end for _, _, end in spans) - sum(by_name.values()), []
+    for name, seconds in by_name.items():
+        together.append((name, start, start + seconds))
+        start += seconds
+    return together
 
 
 def _seconds_in(spans: Sequence[Span]) -> float:
@@ -96,9 +107,11 @@ class RequestContext:
         """The template of the route's path with all prefixes, None when there is no such route."""
         return path_template(self.scope)
 
-    def add_span(self, name: str, started: float) -> None:
-        """Take note of time spent on something, from `started` until now."""
-        self.spans.append((name, started, perf_counter()))
+    def add_span(self, name: str, started: float, ended: float) -> None:
+        """Take note of time spent on something (`perf_counter()`)."""
+        self.spans.append((name, started, ended))
+        if len(self.spans) == MAX_SPANS:
+            self.spans = _one_of_each(self.spans)
 
     def finished(self) -> FinishedRequest:
         """Return what is told of it: the scope, and all that hangs on it, may go."""
@@ -136,4 +149,4 @@ def count_statement(_: str, started: float, ended: float) -> None:
     """Tell the current request of a statement: a listener of the database's recorder."""
     request = current_request.get()
     if request is not None:
-        request.spans.append((DATABASE, started, ended))
+        request.add_span(DATABASE, started, ended)

@@ -11,7 +11,7 @@ from httpx2 import AsyncClient
 from starlette.middleware.base import BaseHTTPMiddleware
 
 from app.database import Database
-from app.observability.context import RequestContext
+from app.observability.context import MAX_SPANS, RequestContext, shares
 from app.observability.finished import finished_requests
 from app.observability.instruments import server_timing
 from app.observability.logs import JSONFormatter, RequestRecord
@@ -98,8 +98,8 @@ def test_statements_that_run_at_once_count_once() -> None:
         (1.0, 1.25),  # follows it
         (0.75, 1.5),  # was there before them, and is there after them
     ]:
-        request.spans.append(("db", start, end))
-    request.spans.append(("other", 0.0, 9.0))
+        request.add_span("db", start, end)
+    request.add_span("other", 0.0, 9.0)
 
     assert request.finished().database_seconds == 1.25
 
@@ -114,6 +114,17 @@ def test_what_runs_at_once_is_taken_from_the_time_once() -> None:
     spans = [("db", 0.0, 0.25), ("other", 0.125, 0.5), ("db", 0.75, 1.0)]
 
     assert server_timing(1.5, spans) == b"app;dur=750.000, db;dur=500.000, other;dur=375.000"
+
+
+def test_a_stream_without_end_takes_no_more_memory() -> None:
+    request = RequestContext("r-1", {"method": "GET", "path": "/"})
+    for second in range(5 * MAX_SPANS):
+        request.add_span("other" if second % 5 else "db", second, second + 0.5)
+
+    assert len(request.spans) < MAX_SPANS
+    by_name, total = shares(request.spans)
+    assert by_name == pytest.approx({"db": 0.5 * MAX_SPANS, "other": 2.0 * MAX_SPANS})
+    assert total == pytest.approx(2.5 * MAX_SPANS)
 
 
 async def test_a_request_is_logged_under_its_whole_template(
