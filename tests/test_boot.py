@@ -5,6 +5,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -32,7 +33,7 @@ STARTED = "Application startup complete."  # one worker
 
 def rows_of(file: Path, sql: str) -> list[list[str]]:
     """Return the rows in a file of SQLite."""
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         return [[str(value) for value in row] for row in connection.execute(sql)]
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import venv
+from contextlib import closing
 from pathlib import Path
 
 import httpx2
@@ -158,7 +159,7 @@ def test_the_first_command_of_the_readme(tmp_path: Path) -> None:
             item = client.post("/items", json={"name": "tea"}).json()
             assert client.get(f"/items/{item['id']}").json() == item
             assert client.get("/items?limit=1").json()["results"] == [item]
-        with sqlite3.connect(clone / "build/shop/data.db") as connection:
+        with closing(sqlite3.connect(clone / "build/shop/data.db")) as connection, connection:
             assert connection.execute("SELECT name FROM items").fetchall() == [("tea",)]
     finally:
         os.killpg(made.pid, signal.SIGTERM)

@@ -192,6 +192,7 @@ DATA_FAULTS = [
         "do_not_wait_for_each_other",
     ),
     (DATA + "sqlite.py", "await connector.ended(settings.timeout)", "pass", "no_thread_outlives"),
+    (DATA + "sqlite.py", "opening.add_done_callback(_close)", "pass", "no_thread_outlives"),
     (DATA + "sqlite.py", "query_only = ON", "query_only = OFF", "test_the_read_road_cannot_write"),
     (DATA + "sqlite.py", "skip_autocommit_rollback=True,", "", "test_a_read_is_one_round_trip"),
     (DATA + "sqlite.py", "'ON' if foreign_keys else", "", "commit_that_the_database_refuses"),

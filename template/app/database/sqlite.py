@@ -83,17 +83,27 @@ class Connector:
     def __init__(self) -> None:
         self._threads: WeakSet[Thread] = WeakSet()
 
-    def __call__(self, *arguments: Any, **options: Any) -> aiosqlite.Connection:
-        """Begin to open a connection."""
+    async def __call__(self, *arguments: Any, **options: Any) -> aiosqlite.Connection:
+        """Open a connection."""
         connection = aiosqlite.connect(*arguments, **options)
         connection._thread.daemon = True  # as SQLAlchemy has it
         self._threads.add(connection._thread)
-        return connection
+        opening = asyncio.ensure_future(connection)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close)  # half-way it cannot be given up cleanly
+            raise
 
     async def ended(self, seconds: float) -> None:
         """Wait for threads of connections that were given up half-way: the loop may close then."""
         for thread in list(self._threads):
             await asyncio.to_thread(thread.join, seconds)
+
+
+def _close(opening: asyncio.Future[aiosqlite.Connection]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().stop()
 
 
 def create_write_engine(

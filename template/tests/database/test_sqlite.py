@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,7 @@ VALUE = Query(select(counters.c.value))
 def file(tmp_path: Path) -> Path:
     """A database of its own."""
     file = tmp_path / "counters.db"
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("CREATE TABLE counters (value INTEGER NOT NULL)")
         connection.execute("INSERT INTO counters VALUES (0)")
     return file
@@ -77,7 +78,7 @@ async def test_readers_and_the_writer_do_not_wait_for_each_other(
     database: Database, file: Path
 ) -> None:
     await value_of(database)  # the first connection sets the file to WAL
-    with sqlite3.connect(file, isolation_level=None) as reader:
+    with closing(sqlite3.connect(file, isolation_level=None)) as reader, reader:
         reader.execute("BEGIN")  # a long read: it sees one state until it ends
         assert reader.execute("SELECT value FROM counters").fetchone() == (0,)
 
@@ -184,7 +185,7 @@ async def test_a_commit_that_the_database_refuses_is_an_error(
     response = await client.post("/orphans")
 
     assert response.status_code == 500
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         names = "SELECT name FROM sqlite_master WHERE name = 'orphans'"
         assert connection.execute(names).fetchall() == []
 
@@ -197,7 +198,7 @@ class TestLocked:
     async def test_a_request_that_waits_for_another_process_is_told_to_come_back(
         self, client: AsyncClient, file: Path
     ) -> None:
-        with sqlite3.connect(file, isolation_level=None) as other:
+        with closing(sqlite3.connect(file, isolation_level=None)) as other, other:
             other.execute("BEGIN IMMEDIATE")
 
             response = await client.post("/increment")
@@ -217,7 +218,7 @@ async def test_datetimes_are_kept_in_utc(database: Database, file: Path) -> None
 
     assert row == {"at": noon}
     assert row["at"].tzinfo == UTC
-    with sqlite3.connect(file) as connection:
+    with closing(sqlite3.connect(file)) as connection, connection:
         ((stored,),) = connection.execute("SELECT at FROM moments").fetchall()
     assert stored.startswith("2026-01-01 10:00:00")
     with pytest.raises(StatementError, match="without a time zone"):

@@ -3,6 +3,7 @@
 import shutil
 import sqlite3
 from argparse import Namespace
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
@@ -32,7 +33,7 @@ def test_a_changed_table_keeps_the_rows_that_refer_to_it(tmp_path: Path) -> None
         ),
         "utf-8",
     )
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection, connection:
         connection.executescript(
             "CREATE TABLE parents (id INTEGER PRIMARY KEY);"
             "CREATE TABLE children (parent_id REFERENCES parents (id) ON DELETE CASCADE);"
@@ -41,6 +42,6 @@ def test_a_changed_table_keeps_the_rows_that_refer_to_it(tmp_path: Path) -> None
 
     command.upgrade(alembic, "head")
 
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection, connection:
         assert connection.execute("SELECT name FROM parents").fetchall() == [(None,)]
         assert connection.execute("SELECT parent_id FROM children").fetchall() == [(1,)]
