@@ -21,10 +21,10 @@ def as_get(scope: Scope) -> Scope:
     return {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
 
 
-def unconditional(scope: Scope) -> Scope:
-    """Return a request for a whole answer."""
+def keyed(scope: Scope, query: bytes) -> Scope:
+    """Return a request for a whole answer, which sees no more of the query than the key has."""
     headers = [pair for pair in scope["headers"] if pair[0] not in CONDITIONS]
-    return {**scope, "method": "GET", "headers": headers}
+    return {**scope, "method": "GET", "headers": headers, "query_string": query}
 
 
 def without_body(scope: Scope, send: Send) -> Send:
@@ -46,7 +46,8 @@ class HeldAnswer:
         scope: of the request that is answered, in which routing leaves the route.
         send: sends it on, as it comes, once it cannot be kept.
         limit: bytes of a body that can be.
-        give_up: is called before that.
+        made: is called with the entry, which is then for it to send; before anything of what
+            cannot be kept is sent on, with None.
     """
 
     def __init__(
@@ -55,13 +56,13 @@ class HeldAnswer:
         scope: Scope,
         send: Send,
         limit: int,
-        give_up: Callable[[], Awaitable[None]],
+        made: Callable[[Entry | None], Awaitable[None]],
     ) -> None:
         self._route = route
         self._scope = scope
         self._send = send
         self._limit = limit
-        self._give_up = give_up
+        self._made = made
         self._held: list[Message] = []
         self._headers: list[tuple[bytes, bytes]] = []  # of what is held, with names in lower case
         self._passed = False
@@ -77,18 +78,14 @@ class HeldAnswer:
         elif message["type"] == "http.response.body" and len(self._held) == 1 + 1:
             body = message.get("body", b"")
             if not message.get("more_body") and len(body) <= self._limit:
+                # Now, not when the route has ended: work after the answer may take its time.
+                status = self._held[0]["status"]
+                await self._made(self._route.entry(status, self._headers, body))
                 return
         self._passed = True
-        await self._give_up()
+        await self._made(None)
         for held in self._held:
             await self._send(held)
-
-    def entry(self) -> Entry | None:
-        """Return what can be kept of it, None when it was sent on."""
-        if self._passed or len(self._held) != 1 + 1:
-            return None
-        start, last = self._held
-        return self._route.entry(start["status"], self._headers, last.get("body", b""))
 
     def _may_be_kept(self, start: Message) -> bool:
         # Another route may have answered under a path that looks like this one's.
@@ -97,21 +94,30 @@ class HeldAnswer:
         if start["status"] not in self._route.policy.statuses:
             return False
         self._headers = [(name.lower(), value) for name, value in start.get("headers", ())]
-        for name, value in self._headers:
-            if name == b"set-cookie" or (name == b"cache-control" and b"no-store" in value.lower()):
-                return False
-            if name == b"vary" and not self._route.has_in_key(value.decode("latin-1").lower()):
-                return False
-        return True
+        if not any(name == b"content-length" for name, _ in self._headers):  # a stream
+            return False
+        return not any(self._forbids(name, value) for name, value in self._headers)
+
+    def _forbids(self, name: bytes, value: bytes) -> bool:
+        match name:
+            case b"set-cookie":
+                return True
+            case b"cache-control":
+                return b"no-store" in value.lower()
+            case b"content-encoding":
+                return value != b"gzip"  # the key tells no others apart
+            case b"vary":
+                return not self._route.has_in_key(value.decode("latin-1").lower())
+        return False
 
 
-async def send_entry(entry: Entry, scope: Scope, send: Send, *, hit: bool) -> None:
+async def send_entry(entry: Entry, scope: Scope, send: Send, *, age: bool) -> None:
     """Answer a request from an entry, with a 304 where the client has it."""
-    headers = entry.headers
+    headers = [*entry.headers]  # layers further out may add to it
     status, body = entry.status, b"" if scope["method"] == "HEAD" else entry.body
     if status == OK and (tag := held_tag(scope["headers"], entry.etag)) is not None:
         status, headers, body = NOT_MODIFIED, not_modified_headers(headers, tag), b""
-    if hit:
-        headers = [*headers, (b"age", b"%d" % max(0, time() - entry.made))]
+    if age:
+        headers.append((b"age", b"%d" % max(0, time() - entry.made)))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -24,6 +24,8 @@ from app.caching.entries import ERRORS
 logger = logging.getLogger(__name__)
 
 DRIVER = DriverInfo()  # made once: each connection would look for its version on the disk
+# What a Redis says that is not, or not yet, the one to ask: its address may lead to another.
+NOT_NOW = ("READONLY", "LOADING", "MASTERDOWN")
 PAUSE = 1.0  # seconds without Redis after it could not be reached, then one call tries
 
 Words = tuple[str | bytes | int, ...]
@@ -58,6 +60,10 @@ class RedisConnection:
         """Tell whether it is not left alone now."""
         return self._reachable or monotonic() >= self._next_try
 
+    def try_now(self) -> None:
+        """Do not leave it alone any longer."""
+        self._next_try = 0.0
+
     def call(self, *words: str | bytes | int) -> asyncio.Future[Any]:
         """Return the answer to a command, or UnreachableError.
 
@@ -79,8 +85,10 @@ class RedisConnection:
         """Give up what is under way."""
         if self._opening is not None:
             self._opening.cancel()
+            self._opening = None
         if self._link is not None:
             self._link.end()
+        self._fail_unsent()
 
     def _send(self) -> None:
         if self._link is not None:
@@ -98,7 +106,8 @@ class RedisConnection:
             self._link = _Link(connection, self._timeout, self._heard, self._ended)
             self._send()
         finally:
-            self._opening = None
+            if self._opening is asyncio.current_task():  # else it was closed, and may be anew
+                self._opening = None
 
     async def _connected(self) -> AbstractConnection:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
@@ -127,6 +136,9 @@ class RedisConnection:
         if self._reachable:
             logger.warning("Redis cannot be reached: %s", type(error).__name__)
         self._reachable, self._next_try = False, monotonic() + PAUSE
+        self._fail_unsent()
+
+    def _fail_unsent(self) -> None:
         unsent, self._unsent = self._unsent, {}
         for answers in unsent.values():
             _fail(answers)
@@ -161,9 +173,17 @@ class _Link(asyncio.Protocol):
     def send(self, calls: dict[Words, Answers]) -> None:
         """Send some commands."""
         now = monotonic()
-        self._sent.extend((now, answers) for answers in calls.values())
-        # Its types have it that a command is one word.
-        packed = [pack_command(words) for words in calls]  # type: ignore[arg-type]
+        packed = []
+        for words, answers in calls.items():
+            try:
+                # Its types have it that a command is one word.
+                packed.append(pack_command(words))  # type: ignore[arg-type]
+            except (ValueError, TypeError):  # waiting for it, they would take another's answer
+                _fail(answers)
+            else:
+                self._sent.append((now, answers))
+        if not packed:
+            return
         self._transport.write(b"".join(packed))
         if self._timer is None:
             self._look_again_at(now + self._timeout)
@@ -174,9 +194,12 @@ class _Link(asyncio.Protocol):
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not False:
                 _, answers = self._sent.popleft()
-                if isinstance(reply, HiredisError):  # refused, which says nothing of others
-                    ERRORS.add()
+                if isinstance(reply, HiredisError):
                     _fail(answers)
+                    if str(reply).startswith(NOT_NOW):
+                        self.end(reply)
+                        return
+                    ERRORS.add()  # it was refused, which says nothing of others
                     continue
                 for answer in answers:
                     if not answer.done():

@@ -5,7 +5,7 @@ outside what encodes answers, so that they need no encoding.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from random import uniform
@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.caching.answers import HeldAnswer, as_get, send_entry, unconditional, without_body
+from app.caching.answers import HeldAnswer, as_get, keyed, send_entry, without_body
 from app.caching.cache import Cache
 from app.caching.entries import Entry, Fill, Found
 from app.caching.flights import Flight
@@ -112,11 +112,11 @@ class ResponseCache:
             if entry is not None:
                 await self._serve(entry, "wait", route, scope, send)
                 return
-            self._count(route, "wait")
+            self._count(route, "miss")
             await self._pass(scope, receive, send)
             return
         with flight:
-            miss = _Miss(route, key, match.tags, found, flight)
+            miss = _Miss(route, key, match, found, flight)
             await self._fill(miss, scope, receive, send)
 
     async def _fill(self, miss: "_Miss", scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,32 +126,30 @@ class ResponseCache:
             await self._serve(begun, "wait", miss.route, scope, send)
             return
         self._count(miss.route, "stale" if miss.found.stale else "miss")
-        entry, ended = None, begun is None
+        ended = False
 
-        async def end() -> None:
+        async def end(entry: Entry | None) -> None:
             nonlocal ended
-            if not ended and begun is not None:
-                ended = True
-                await _counted(self.store.end(miss.key, miss.tags, begun, entry))
+            ended = True
+            if begun is not None:
+                await _counted(self.store.end(miss.key, miss.match.tags, begun, entry))
 
-        async def give_up() -> None:
-            await end()
-            miss.flight.land(None)
+        async def made(entry: Entry | None) -> None:
+            await end(entry)
+            miss.flight.land(entry)
+            if entry is not None:
+                await send_entry(entry, scope, send, age=False)
 
-        inner = unconditional(scope)
+        inner = keyed(scope, miss.match.query)
+        scope["route"] = miss.route
         limit = self.settings.max_entry_bytes
-        answer = HeldAnswer(miss.route, inner, without_body(scope, send), limit, give_up)
+        answer = HeldAnswer(miss.route, inner, without_body(scope, send), limit, made)
         try:
             await self.app(inner, receive, answer)
-            entry = answer.entry()
         finally:
-            await end()
-            if entry is None and "route" in inner:
-                scope.update({name: inner[name] for name in ROUTED if name in inner})
-        miss.flight.land(entry)
-        if entry is not None:
-            scope["route"] = miss.route
-            await send_entry(entry, scope, send, hit=False)
+            if not ended:
+                await end(None)
+            scope.update({name: inner[name] for name in ROUTED if name in inner})
 
     async def _begin(self, miss: "_Miss") -> Fill | Entry | None:
         """Ask for the right to fill.
@@ -160,7 +158,7 @@ class ResponseCache:
             The right; the entry, if another process has made it meanwhile; None, when it made
             none or took too long: then everybody asks alone.
         """
-        fill = await self.store.begin(miss.key, miss.tags)
+        fill = await self.store.begin(miss.key, miss.match.tags)
         if fill.mine and fill.found.entry is None:
             return fill
         holder, pause = fill.token, 0.01
@@ -170,11 +168,11 @@ class ResponseCache:
                 return None
             await asyncio.sleep(pause * uniform(0.5, 1))  # noqa: S311
             pause = min(2 * pause, 0.1)
-            fill = await self.store.begin(miss.key, miss.tags)
+            fill = await self.store.begin(miss.key, miss.match.tags)
         if fill.mine:
             if fill.found.stale:  # the other has made one, but for a write
                 return fill
-            await self.store.end(miss.key, miss.tags, fill, None)
+            await self.store.end(miss.key, miss.match.tags, fill, None)
         return fill.found.entry
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -185,7 +183,8 @@ class ResponseCache:
     ) -> None:
         self._count(route, outcome)
         scope["route"] = route
-        await send_entry(entry, scope, send, hit=True)
+        # With `max_age` clients count from now: whatever is served is good now.
+        await send_entry(entry, scope, send, age=not route.policy.max_age)
 
     def _key(self, match: Match, scope: Scope) -> tuple[bytes, bool]:
         """Return the key of what all share, and whether this one brings credentials."""
@@ -210,7 +209,7 @@ class _Miss:
 
     route: Route
     key: bytes
-    tags: Sequence[str]
+    match: Match
     found: Found
     flight: Flight
 

@@ -17,7 +17,8 @@ from app.caching.settings import CacheSettings as CommonSettings
 
 logger = logging.getLogger(__name__)
 
-OVERHEAD = 1000  # bytes that an entry takes beside its body, about
+OVERHEAD = 600  # bytes that an entry takes beside its body and its headers, about
+HEADER = 110  # and a header beside its words
 MAX_TAGS = 10_000  # that are remembered to have changed
 
 
@@ -68,7 +69,7 @@ class MemoryStore:
 
     async def end(self, key: bytes, tags: Sequence[str], fill: Fill, entry: Entry | None) -> None:
         (made,) = fill.found.generations
-        if entry is not None:
+        if entry is not None and self._entries.get(key, (0, None))[0] <= made:
             with suppress(ValueError):  # it is larger than the limit of all
                 self._entries[key] = (made, entry)
 
@@ -89,4 +90,5 @@ def new_cache() -> Cache:
 
 def _size(made_and_entry: tuple[int, Entry]) -> int:
     entry = made_and_entry[1]
-    return len(entry.body) + sum(map(len, chain.from_iterable(entry.headers))) + OVERHEAD
+    headers = sum(map(len, chain.from_iterable(entry.headers))) + HEADER * len(entry.headers)
+    return len(entry.body) + headers + OVERHEAD

@@ -8,12 +8,13 @@ POLICIES: Policies = {
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from hashlib import blake2b
 from math import isfinite
 from random import uniform
 from time import time
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qsl
 
 from fastapi import FastAPI
@@ -88,10 +89,12 @@ class Match:
     Args:
         key: of its entry; a digest, so that the client's words take no memory.
         tags: with the values of path parameters.
+        query: what of it is in the key, and all that the route gets to see.
     """
 
     key: bytes
     tags: list[str]
+    query: bytes = b""
 
 
 @dataclass
@@ -135,7 +138,7 @@ class Route:
         for header in self._headers:
             values = [value.decode("latin-1") for sent, value in scope["headers"] if sent == header]
             key += [str(len(values)), *values]
-        return Match(digest(key), match.tags)
+        return Match(digest(key), match.tags, match.query)
 
     def _matched(self, path: str, query: bytes) -> Match | None:
         found = self._pattern.match(path)
@@ -145,18 +148,19 @@ class Route:
         for name, text in parameters.items():
             value, errors = self._parameters[name].validate(text, {}, loc=("path", name))
             # /things/07 may be another route's, and its tag would be another one.
-            if errors or str(value) != text:
+            if errors or _written(value) != text:
                 return None
-        key = [path]
+        key, seen = [path], ""
         if query:
             # Sorted by name only: of a parameter sent twice the order counts.
-            named = [
-                pair for pair in query_pairs(query.decode("latin-1")) if pair[0] in self._query
-            ]
-            key += [part for pair in sorted(named, key=_name) for part in pair]
+            named = [one for one in query_pairs(query.decode("latin-1")) if one[0] in self._query]
+            named.sort(key=_name)
+            key += [part for name, value, _ in named for part in (name, value)]
+            seen = "&".join([part for _, _, part in named])
         return Match(
             digest(key),
             [EVERYTHING, *(tag.format_map(parameters) for tag in self.policy.tags)],
+            seen.encode("latin-1"),
         )
 
     def has_in_key(self, vary: str) -> bool:
@@ -219,15 +223,16 @@ class Route:
         if dependant.background_tasks_param_name:
             found.append("tasks that run after each answer")
         whole = dependant.request_param_name or dependant.http_connection_param_name
-        if whole and dependant.call not in known:
+        if whole and dependant.call not in known and not isinstance(dependant.call, SecurityBase):
             found.append(f"the whole request ({whole})")
         for needed in dependant.dependencies:
             name = getattr(needed.call, "__name__", type(needed.call).__name__)
+            if needed.own_oauth_scopes:
+                found.append(f"the scopes {', '.join(needed.own_oauth_scopes)}")
             if isinstance(needed.call, SecurityBase):
                 if self.policy.user is None:
                     found.append(f"the user ({name})")
-                continue
-            if needed.call not in known:
+            elif needed.call not in known:
                 found.append(f"the dependency {name}")
                 continue
             found += self._unknown(needed)
@@ -239,32 +244,52 @@ def digest(words: Sequence[str | bytes]) -> bytes:
     return blake2b(repr(words).encode(errors="surrogatepass"), digest_size=16).digest()
 
 
-def query_pairs(query: str) -> list[tuple[str, str]]:
-    """Return the parameters of a query as FastAPI reads them."""
+def query_pairs(query: str) -> list[tuple[str, str, str]]:
+    """Return names and values of a query's parameters as FastAPI reads them, and as they came."""
     if "%" in query or "+" in query:
-        return parse_qsl(query, keep_blank_values=True)
+        parts = [part for part in query.split("&") if part]
+        read = [parse_qsl(part, keep_blank_values=True)[0] for part in parts]
+        return [(*pair, part) for pair, part in zip(read, parts, strict=True)]
     # The same where nothing is encoded, at a fifth of the cost.
-    parts = (part.partition("=") for part in query.split("&") if part)
-    return [(name, value) for name, _, value in parts]
+    split = ((part, part.partition("=")) for part in query.split("&") if part)
+    return [(name, value, part) for part, (name, _, value) in split]
 
 
-def _name(pair: tuple[str, str]) -> str:
-    return pair[0]
+def _name(one: tuple[str, str, str]) -> str:
+    return one[0]
+
+
+def _written(value: Any) -> str:
+    """Return a path parameter's value as a path has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value.value if isinstance(value, Enum) else value)
 
 
 def _names(fields: Sequence[Any], *, dashes: bool = False) -> set[str]:
     """Return the names that clients send, those of a model's fields for a model of parameters."""
     names: set[str] = set()
     for one in fields:
-        model = one.field_info.annotation
-        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        model = _model(one.field_info.annotation)
+        if model is None:
             names.add(_sent(one.field_info, one.alias))
             continue
         for name, info in model.model_fields.items():
             names.add(_sent(info, name.replace("_", "-") if dashes else name))
-        if model.model_config.get("extra") == "allow":
+        config, validators = model.model_config, model.__pydantic_decorators__.model_validators
+        by_name = config.get("populate_by_name") or config.get("validate_by_name")
+        # A model is given all that was sent. Of a query the route gets what is in the key only.
+        if config.get("extra") == "allow" or (dashes and (by_name or validators)):
             names.add("other parameters")
     return names
+
+
+def _model(annotation: Any) -> type[BaseModel] | None:
+    """Return the model whose fields are parameters of their own, also where it may be left out."""
+    for one in (annotation, *get_args(annotation)):
+        if isinstance(one, type) and issubclass(one, BaseModel):
+            return one
+    return None
 
 
 def _sent(info: Any, name: str) -> str:

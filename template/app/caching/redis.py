@@ -15,15 +15,18 @@ from typing import Any
 from pydantic import Field
 from pydantic_core import from_json, to_json
 from pydantic_settings import SettingsConfigDict
+from sqlalchemy import make_url
 
 from app.caching.cache import Cache, features
 from app.caching.connection import RedisConnection, UnreachableError
 from app.caching.entries import Entry, Fill, Found
 from app.caching.policies import EVERYTHING
 from app.caching.settings import CacheSettings as CommonSettings
+from app.database import DatabaseSettings
 
 TAG_SECONDS = 86_400  # that a tag is remembered; an entry whose tag is forgotten is not used
 TELL_AGAIN = 1.0  # seconds between two tries to tell what is owed
+FILLED = b"f"  # a tag's generation begins with when a fill gave it, and no write
 MAX_OWED = 100  # tags that are told once Redis is back; then all is stale
 
 # Deletes a key only while it is the caller's: https://redis.io/docs/latest/commands/set
@@ -44,6 +47,21 @@ def _release() -> str:
 RELEASE = _release()
 
 
+def new_generation() -> str:
+    """Return what a write gives to a tag."""
+    return f"w{token_hex(8)}"
+
+
+def _prefix() -> str:
+    """Name what the answers are made of: two deployments of the same code have two databases."""
+    url = make_url(DatabaseSettings().url)
+    words = repr((url.host, url.port, url.database)).encode()
+    return f"cache-{blake2b(words, digest_size=8).hexdigest()}"
+
+
+PREFIX = _prefix()
+
+
 class CacheSettings(CommonSettings):
     """Where Redis is, and how long to wait for it."""
 
@@ -51,8 +69,9 @@ class CacheSettings(CommonSettings):
 
     url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
     timeout: float = Field(default=0.1, gt=0, allow_inf_nan=False)  # seconds
-    # Of all its keys: services that share a Redis need different ones.
-    prefix: str = "cache"
+    # Of all its keys: services that share a Redis need different ones. It is made of the
+    # database's address and name unless it is set.
+    prefix: str = PREFIX
 
 
 class RedisStore:
@@ -82,6 +101,9 @@ class RedisStore:
         try:
             yield
         finally:
+            if self._owed:
+                self._redis.try_now()
+                await self._settle()
             if self._telling is not None:
                 self._telling.cancel()
             self._redis.close()
@@ -89,17 +111,18 @@ class RedisStore:
     async def get(self, key: bytes, tags: Sequence[str]) -> Found:
         if not await self._may_read():
             return Found(None, ())
-        return await self._found(self._look_up(key, tags))
+        return await self._found(self._look_up(key, tags), len(tags))
 
     async def _may_read(self) -> bool:
         return not (self._owed or self._unsure or self._settling) or await self._settled()
 
-    def _look_up(self, key: bytes, tags: Sequence[str]) -> asyncio.Future[Any]:
-        return self._redis.call("MGET", self._name(key), *(self._tags + tag for tag in tags))
+    def _look_up(self, key: bytes, tags: Sequence[str], *more: bytes) -> asyncio.Future[Any]:
+        names = (self._tags + tag for tag in tags)
+        return self._redis.call("MGET", self._name(key), *names, *more)
 
-    async def _found(self, answer: asyncio.Future[Any]) -> Found:
+    async def _found(self, answer: asyncio.Future[Any], tags: int) -> Found:
         try:
-            kept, *generations = await answer
+            kept, *generations = (await answer)[: 1 + tags]
         except UnreachableError:
             return Found(None, ())
         if kept is None:
@@ -113,18 +136,19 @@ class RedisStore:
         return Found(entry, tuple(generations))
 
     async def begin(self, key: bytes, tags: Sequence[str]) -> Fill:
-        token = token_hex(8).encode()
+        token = FILLED + token_hex(8).encode()
         if not await self._may_read():
             return Fill(Found(None, ()), token)
-        milliseconds = round(self._settings.fill_seconds * 1000)
         lock = self._name(key) + b":lock"
+        milliseconds = round(self._settings.fill_seconds * 1000)
         call = self._redis.call("SET", lock, token, "NX", "GET", "PX", milliseconds)
-        looked_up = self._look_up(key, tags)  # sent with the first, and answered after it
+        # Sent with the first, and answered after it: with the lock it is no other look-up's.
+        looked_up = self._look_up(key, tags, lock)
         holder = None
         try:
             with suppress(UnreachableError):  # it may have been done all the same
                 holder = await asyncio.shield(call)
-            found = await self._found(looked_up)
+            found = await self._found(looked_up, len(tags))
         except asyncio.CancelledError:
             call.add_done_callback(lambda _: self._start(self._give_back({(lock, token)})))
             raise
@@ -133,14 +157,8 @@ class RedisStore:
     async def end(self, key: bytes, tags: Sequence[str], fill: Fill, entry: Entry | None) -> None:
         name, lock = self._name(key), self._name(key) + b":lock"
         calls: list[asyncio.Future[Any]] = []
-        # Without generations the tags could not be asked for, and nobody could use the entry.
-        if entry is not None and fill.found.generations:
-            # A tag that nobody has heard of gets its generation with the entry.
-            generations = [generation or fill.token for generation in fill.found.generations]
-            for tag, generation in zip(tags, generations, strict=True):
-                if generation == fill.token:
-                    words = ("SET", self._tags + tag, generation, "NX", "EX", TAG_SECONDS)
-                    calls.append(self._redis.call(*words))
+        # Without its tags' generations nobody could use the entry.
+        if entry is not None and (generations := await self._all_known(tags, fill)):
             kept, milliseconds = _encode(entry, generations), round(entry.seconds * 1000)
             calls.append(self._redis.call("SET", name, kept, "PX", milliseconds))
         calls.append(self._redis.call("EVAL", GIVE_BACK, 1, lock, fill.token))
@@ -148,13 +166,38 @@ class RedisStore:
         if isinstance(given, UnreachableError):
             self._not_sure({(lock, fill.token)})
 
+    async def _all_known(self, tags: Sequence[str], fill: Fill) -> Sequence[bytes] | None:
+        """Return the generations of an entry's tags; what nobody has heard of gets one now.
+
+        Returns:
+            None, when Redis cannot be asked.
+        """
+        generations = fill.found.generations
+        new = [tag for tag, known in zip(tags, generations, strict=False) if known is None]
+        if not new:
+            return generations or None
+        calls = [
+            self._redis.call("SET", self._tags + tag, fill.token, "NX", "GET", "EX", TAG_SECONDS)
+            for tag in new
+        ]
+        try:
+            given = dict(zip(new, await asyncio.gather(*calls), strict=True))
+        except UnreachableError:
+            return None
+
+        def first(generation: bytes | None) -> bytes:
+            # Of many that fill at once the first has given it one. After a write the entry is stale.
+            return generation if generation and generation.startswith(FILLED) else fill.token
+
+        return [known or first(given[tag]) for tag, known in zip(tags, generations, strict=True)]
+
     async def invalidate(self, tags: Sequence[str]) -> None:
         self.writes += 1
         # A task of its own: a request that is cancelled must not take it along.
         await asyncio.shield(self._start(self._tell(tags)))
 
     async def _tell(self, tags: Iterable[str]) -> None:
-        generation = token_hex(8)
+        generation = new_generation()
         calls = [
             self._redis.call("SET", self._tags + tag, generation, "EX", TAG_SECONDS) for tag in tags
         ]

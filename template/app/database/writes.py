@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
@@ -26,6 +27,8 @@ class _Writing:
     now: bool = True
 
 
+_COMMITTED = "app.database.committed"  # what a session has in its `info` then
+
 _writing: ContextVar[_Writing | None] = ContextVar("writing", default=None)
 
 
@@ -45,6 +48,7 @@ class WriteRoad:
         # For events: https://docs.sqlalchemy.org/en/21/orm/extensions/asyncio.html
         self.sessions: sessionmaker[Session] = sessionmaker()
         self.after_commit: list[AfterCommit] = []
+        event.listen(self.sessions, "after_commit", _note_commit)  # a route may commit by itself
         self._sessions = async_sessionmaker(
             engine,
             sync_session_class=self.sessions,
@@ -66,21 +70,26 @@ class WriteRoad:
         if writing is not None and writing.now:
             raise RuntimeError("a write session is open already: pass it on")
         writing = _Writing()
-        committing = None
+        given: AsyncSession | None = None
         try:
             async with self.gate, self._sessions() as session, session.begin():
                 _writing.set(writing)
+                given = session
                 yield session
                 await session.flush()
                 lift_deadline()  # what is committed must not be answered with a 504
-                committing = session
+                # Of a commit that fails too: a connection may break when it has been done.
+                session.info[_COMMITTED] = True
         except DBAPIError as error:
             if self._is_unavailable(error):
                 raise UnavailableError from error
             raise
         finally:
             writing.now = False
-            # Of a commit that failed too: a connection may break when it has been done.
-            if committing is not None:
+            if given is not None and given.info.pop(_COMMITTED, False):
                 for call in self.after_commit:
-                    await call(committing)
+                    await call(given)
+
+
+def _note_commit(session: Session) -> None:
+    session.info[_COMMITTED] = True

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 
 import pytest
 from redis.asyncio import Connection, Redis
 
+from app.caching import connection as connection_module
 from app.caching.connection import DRIVER, RedisConnection, UnreachableError
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -145,3 +146,67 @@ async def test_whatever_goes_wrong_nobody_waits_for_ever(monkeypatch: pytest.Mon
     async with asyncio.timeout(2):
         with pytest.raises(UnreachableError):
             await connection.call("GET", "cup")
+
+
+async def test_what_cannot_be_sent_takes_nobodys_answer(connection: RedisConnection) -> None:
+    await connection.call("PING")
+    first, wrong = connection.call("ECHO", b"tea"), connection.call("GET", "\ud800")
+    last = connection.call("ECHO", b"milk")
+
+    async with asyncio.timeout(2):
+        assert [await first, await last] == [b"tea", b"milk"]
+        with pytest.raises(UnreachableError):
+            await wrong
+
+
+@pytest.mark.parametrize("words", [b"READONLY You can't write", b"LOADING", b"MASTERDOWN Link"])
+async def test_one_that_is_not_to_be_asked_now_is_left(
+    words: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a failover the address may lead to another."""
+    monkeypatch.setattr(connection_module, "PAUSE", 0.05)
+    links: list[bool] = []
+
+    async def demoted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        links.append(True)
+        with suppress(ConnectionResetError):
+            while data := await reader.read(1000):
+                refused = b"SET" in data and len(links) == 1
+                writer.write(b"-%b\r\n" % words if refused else b"+OK\r\n" * data.count(b"*"))
+        writer.close()
+
+    async with server(demoted) as url:
+        connection = RedisConnection(url, timeout=5)
+        with pytest.raises(UnreachableError):
+            await connection.call("SET", "cup", b"tea")
+        await asyncio.sleep(0.1)
+        assert await connection.call("SET", "cup", b"tea") == b"OK"
+        connection.close()
+        await asyncio.sleep(0.05)  # its other end notices
+
+    assert len(links) == 2
+
+
+async def test_who_asks_while_it_is_closed_does_not_wait(redis_url: str) -> None:
+    connection = RedisConnection(redis_url, timeout=5)
+    answer = connection.call("ECHO", b"tea")
+    await asyncio.sleep(0)  # it is being opened
+    connection.close()
+
+    async with asyncio.timeout(2):
+        with pytest.raises(UnreachableError):
+            await answer
+        assert await connection.call("ECHO", b"milk") == b"milk"  # and may be used again
+    connection.close()
+
+
+async def test_one_that_is_always_busy_is_not_cut_off(redis_url: str) -> None:
+    connection = RedisConnection(redis_url, timeout=0.05)
+    number = await connection.call("CLIENT", "ID")
+
+    until = monotonic() + 0.3
+    while monotonic() < until:
+        await connection.call("PING")
+
+    assert await connection.call("CLIENT", "ID") == number
+    connection.close()

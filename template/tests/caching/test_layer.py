@@ -3,6 +3,8 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from enum import Enum
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -16,11 +18,13 @@ from fastapi import (
     Query,
     Request,
     Response,
+    Security,
 )
-from fastapi.responses import StreamingResponse
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
 from fastapi.security import HTTPBearer
 from httpx2 import ASGITransport, AsyncClient
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.background import BackgroundTask
 from starlette.datastructures import QueryParams
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -141,7 +145,62 @@ def test_a_query_is_read_as_fastapi_reads_it() -> None:
     chance = random.Random(1)  # noqa: S311
     for _ in range(2000):
         query = "".join(chance.choices("ab=&%+;2 ", k=chance.randrange(12)))
-        assert query_pairs(query) == QueryParams(query).multi_items(), query
+        read = [(name, value) for name, value, _ in query_pairs(query)]
+        assert read == QueryParams(query).multi_items(), query
+
+
+async def test_a_route_sees_no_more_of_the_query_than_the_key_has(service: Service) -> None:
+    class Page(BaseModel):
+        model_config = ConfigDict(populate_by_name=True)
+        size: int = Field(default=1, alias="pageSize")
+
+    @service.app.get("/page")
+    async def page(page: Annotated[Page, Query()]) -> int:
+        return page.size
+
+    client = service.serve(page=Cached(seconds=60, query=["pageSize"]))
+
+    for query, answer in [("size=666", 1), ("", 1), ("pageSize=3&size=666", 3), ("pageSize=3", 3)]:
+        assert (await client.get(f"/page?{query}")).json() == answer, query
+
+
+async def test_what_may_be_left_out_is_in_the_key_too(service: Service) -> None:
+    class Page(BaseModel):
+        size: int = 1
+
+    @service.app.get("/page")
+    async def page(page: Annotated[Page | None, Query()] = None) -> int:
+        return page.size if page else 0
+
+    client = service.serve(page=Cached(seconds=60, query=["size"]))
+
+    assert [(await client.get(f"/page?size={size}")).json() for size in (5, 6, 5)] == [5, 6, 5]
+
+
+class Kind(Enum):
+    """A path parameter."""
+
+    TEA = "tea"
+
+
+async def test_paths_with_choices_and_switches_are_kept(service: Service) -> None:
+    @service.app.get("/kinds/{kind}")
+    async def kind(kind: Kind) -> str:
+        service.runs["kind"] += 1
+        return kind.value
+
+    @service.app.get("/switches/{on}")
+    async def switch(on: bool) -> bool:
+        service.runs["switch"] += 1
+        return on
+
+    client = service.serve(kinds__kind=MINUTE, switches__on=MINUTE)
+    for _ in range(2):
+        await client.get("/kinds/tea")
+        await client.get("/switches/true")
+        await client.get("/switches/yes")  # the same, written otherwise: it passes by
+
+    assert service.runs == {"kind": 1, "switch": 3}
 
 
 async def test_the_key_has_the_path_as_the_route_reads_it(service: Service) -> None:
@@ -196,6 +255,21 @@ async def test_the_key_has_the_named_headers(service: Service) -> None:
         assert answer.json() == language
         assert answer.headers["vary"] == "accept-language"
     assert service.runs["hello"] == 2
+
+
+async def test_headers_are_told_apart_however_many_are_sent(service: Service) -> None:
+    @service.app.get("/both")
+    async def both(
+        a: Annotated[list[str] | None, Header()] = None,
+        b: Annotated[list[str] | None, Header()] = None,
+    ) -> list[list[str] | None]:
+        return [a, b]
+
+    client = service.serve(both=Cached(seconds=60, headers=["a", "b"]))
+
+    for a, b in [(["x", "x"], None), (["x"], ["x"]), (None, ["x", "x"]), (["x", "x"], None)]:
+        headers = [("a", each) for each in a or ()] + [("b", each) for each in b or ()]
+        assert (await client.get("/both", headers=headers)).json() == [a, b]
 
 
 @pytest.mark.parametrize("header", ["Authorization", "Cookie"])
@@ -339,6 +413,33 @@ def _with_an_underscore(app: FastAPI) -> None:
     async def it(x_tenant: Annotated[str, Header(convert_underscores=False)]) -> None: ...
 
 
+def _with_a_header_of_two_names(app: FastAPI) -> None:
+    class Headers(BaseModel):
+        model_config = ConfigDict(populate_by_name=True)
+        tenant: str = Field(default="none", alias="x-tenant")
+
+    @app.get("/it")
+    async def it(headers: Annotated[Headers, Header()]) -> None: ...
+
+
+def _with_scopes(app: FastAPI) -> None:
+    async def current() -> None: ...
+
+    @app.get("/it")
+    async def it(_: Annotated[None, Security(current, scopes=["admin"])]) -> None: ...
+
+
+def _with_a_tenant(app: FastAPI) -> None:
+    class TenantBearer(HTTPBearer):
+        async def __call__(  # type: ignore[override]
+            self, request: Request, x_tenant: Annotated[str, Header()]
+        ) -> str:
+            return x_tenant
+
+    @app.get("/it")
+    async def it(_: Annotated[str, Depends(TenantBearer())]) -> None: ...
+
+
 def _with_tasks(app: FastAPI) -> None:
     @app.get("/it")
     async def it(tasks: BackgroundTasks) -> None: ...
@@ -361,6 +462,9 @@ def _elsewhere(app: FastAPI) -> None:
         (_with_an_alias, "the query's page"),
         (_with_anything, "other parameters"),
         (_with_an_underscore, "the header x_tenant"),
+        (_with_a_header_of_two_names, "other parameters"),
+        (_with_scopes, "the scopes admin"),
+        (_with_a_tenant, "the header x-tenant"),
         (_with_tasks, "tasks"),
         (_elsewhere, "no route is served there"),
     ],
@@ -412,6 +516,7 @@ async def _stream() -> AsyncIterator[bytes]:
         Response("secret", headers={"Cache-Control": "no-store"}),
         Response("by agent", headers={"Vary": "User-Agent"}),
         Response("by all", headers={"Vary": "*"}),
+        Response("in Brotli", headers={"Content-Encoding": "unknown"}),
         Response(b"x" * 2000),
         "a stream",
     ],
@@ -454,6 +559,93 @@ async def test_a_stream_keeps_nobody_waiting(service: Service) -> None:
     assert service.runs["endless"] == 3
     ended.set()
     await asyncio.gather(*asking)
+
+
+@pytest.mark.parametrize("late", ["work after it", "a dependency"])
+async def test_an_answer_is_sent_when_it_is_whole(service: Service, late: str) -> None:
+    ended = asyncio.Event()
+
+    async def resource() -> AsyncIterator[None]:
+        yield
+        await ended.wait()
+
+    @service.app.get("/after")
+    async def after() -> JSONResponse:
+        return JSONResponse(1, background=BackgroundTask(ended.wait))
+
+    @service.app.get("/around", dependencies=[Depends(resource)])
+    async def around() -> int:
+        return 1
+
+    policy = Cached(seconds=60, dependencies=[resource])
+    client = service.serve(after=policy, around=policy)
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    path = "/after" if late == "work after it" else "/around"
+    scope: Scope = {
+        **{"type": "http", "method": "GET", "path": path, "raw_path": path.encode()},
+        **{"query_string": b"", "root_path": "", "headers": [], "state": {}},
+    }
+    asking = asyncio.create_task(service.app(scope, receive, send))
+    await asyncio.sleep(0.1)
+
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert (await client.get(path)).headers["age"] == "0"  # and kept
+    ended.set()
+    await asking
+
+
+async def test_what_a_layer_adds_to_an_answer_is_not_kept(service: Service) -> None:
+    class Cookies:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async def with_cookie(message: Message) -> None:
+                if message["type"] == "http.response.start" and (b"x-who", b"alice") in headers:
+                    message["headers"].append((b"set-cookie", b"session=alice"))
+                await send(message)
+
+            headers = scope.get("headers", [])
+            await self.app(scope, receive, with_cookie)
+
+    client = service.serve(thing=MINUTE)
+    service.app.add_middleware(Cookies)
+
+    assert "set-cookie" in (await client.get("/thing", headers={"X-Who": "alice"})).headers
+    client.cookies.clear()
+    assert "set-cookie" not in (await client.get("/thing")).headers
+
+
+async def test_a_part_is_not_taken_for_the_whole(service: Service, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"0123456789")
+
+    @service.app.get("/file")
+    async def read() -> FileResponse:
+        return FileResponse(file, media_type="text/plain")
+
+    client = service.serve(file=MINUTE)
+
+    for headers in ({"Range": "bytes=0-3"}, {"If-Modified-Since": "Fri, 01 Jan 2038 00:00:00 GMT"}):
+        await client.get("/file", headers=headers)
+        assert (await client.get("/file")).content == b"0123456789"
+        await service.store.invalidate(["*"])
+
+
+async def test_clients_count_from_now(service: Service) -> None:
+    """What is served is good now, however old it is."""
+    client = service.serve(thing=Cached(seconds=60, max_age=10))
+
+    await client.get("/thing")
+
+    assert "age" not in (await client.get("/thing")).headers
 
 
 async def test_heads_at_once_of_what_is_not_kept_are_heads(service: Service) -> None:

@@ -6,7 +6,7 @@ from time import time
 import pytest
 
 from app.caching.entries import Entry
-from app.caching.memory import MAX_TAGS, OVERHEAD, CacheSettings, MemoryStore
+from app.caching.memory import HEADER, MAX_TAGS, OVERHEAD, CacheSettings, MemoryStore
 
 
 def entry(size: int) -> Entry:
@@ -65,3 +65,25 @@ async def test_with_other_workers_it_says_what_that_means(
             async with MemoryStore(CacheSettings()).opened():
                 pass
         assert len(caplog.records) == told
+
+
+async def test_an_older_fill_does_not_take_a_newer_entrys_place() -> None:
+    store = MemoryStore(CacheSettings())
+    older = await store.begin(b"key", ["tea"])
+    await store.invalidate(["tea"])
+    await keep(store, b"key", ["tea"])
+
+    await store.end(b"key", ["tea"], older, entry(1))
+
+    assert await kept(store, b"key", "tea")
+
+
+async def test_headers_are_counted() -> None:
+    store = MemoryStore(CacheSettings(max_bytes=2 * (OVERHEAD + 10 * HEADER)))
+    many = Entry(200, [(b"x-%d" % n, b"") for n in range(10)], b'"1"', b"", time(), 60)
+
+    for key in (b"1", b"2"):
+        await store.end(key, [], await store.begin(key, []), many)
+
+    assert await kept(store, b"2")
+    assert not (await kept(store, b"1") and await kept(store, b"2"))

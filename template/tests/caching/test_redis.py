@@ -8,11 +8,13 @@ from time import monotonic, time
 
 import pytest
 from redis.asyncio import ConnectionPool, Redis
+from sqlalchemy import make_url
 
 from app.caching import connection, redis
 from app.caching.connection import DRIVER, PAUSE
 from app.caching.entries import ERRORS, Entry, Fill, Found
 from app.caching.redis import CacheSettings, RedisStore
+from app.database import DatabaseSettings
 from tests.caching.conftest import Service
 from tests.caching.test_layer import MINUTE, slow
 
@@ -175,6 +177,38 @@ async def test_what_is_made_next_to_another_is_kept_too(stores: list[RedisStore]
     assert found.entry.body == b"new"
 
 
+async def test_entries_made_at_once_are_all_kept(stores: list[RedisStore]) -> None:
+    """Each finds tags that nobody had heard of: all have what the first gave them."""
+    keys = [b"%d" % number for number in range(10)]
+    rights = [await stores[number % 2].begin(key, TAGS) for number, key in enumerate(keys)]
+    for key, right in zip(keys, rights, strict=True):
+        await stores[0].end(key, TAGS, right, entry())
+
+    assert all([(await stores[1].get(key, TAGS)).entry for key in keys])
+
+
+async def test_a_write_is_told_as_the_service_stops(
+    stores: list[RedisStore], redis_url: str
+) -> None:
+    await fill(stores[0], entry())
+    store = RedisStore(CacheSettings(url=redis_url, timeout=5))
+
+    async with store.opened():
+        with without_redis(store):
+            await store.invalidate(["tea"])
+
+    assert (await stores[0].get(b"key", TAGS)).stale
+
+
+def test_the_keys_of_a_service_name_its_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two deployments of the same code may share a Redis."""
+    ours = redis._prefix()
+    url = make_url(DatabaseSettings().url).set(database="another")
+    monkeypatch.setenv("DATABASE_URL", url.render_as_string(hide_password=False))
+
+    assert redis._prefix() != ours
+
+
 async def test_a_right_that_is_too_old_is_lost_and_gives_nothing_back(
     stores: list[RedisStore],
 ) -> None:
@@ -244,7 +278,7 @@ async def test_who_leaves_with_a_right_gives_it_back(
 ) -> None:
     looking_up = asyncio.Event()
 
-    async def take_long(_: object) -> Found:
+    async def take_long(*_: object) -> Found:
         looking_up.set()
         await asyncio.sleep(60)
         raise AssertionError
@@ -306,7 +340,7 @@ async def test_an_entry_of_another_release_is_not_read(
 async def test_what_is_no_entry_is_a_miss(stores: list[RedisStore], redis_url: str) -> None:
     await fill(stores[0], entry())
     async with Redis.from_url(redis_url) as client:
-        (name,) = await client.keys("cache:*:[0-9a-f]*[0-9a-f]")
+        (name,) = await client.keys("cache-*:*:[0-9a-f]*[0-9a-f]")
         for value in ("", "{}", "[]\nx", "[1,2,3,4,5,6]"):
             await client.set(name, value)
             assert (await stores[0].get(b"key", TAGS)).entry is None

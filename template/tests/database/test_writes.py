@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from fastapi import FastAPI
@@ -10,6 +11,7 @@ from httpx2 import AsyncClient
 from sqlalchemy import Column, Integer, MetaData, String, Table, event, insert, select, update
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database, DatabaseSettings, Query, Reads, WriteSession
 from app.database.reads import ReadRoad
@@ -44,6 +46,38 @@ async def test_concurrent_increments_are_all_kept(database: Database) -> None:
     await asyncio.gather(*(increment() for _ in range(30)))
 
     assert await value(database.reads) == 30
+
+
+@pytest.mark.parametrize("how", ["at the end", "by itself, then fails", "without an answer"])
+async def test_who_listens_hears_of_every_commit(database: Database, how: str) -> None:
+    told: list[AsyncSession] = []
+
+    async def listen(session: AsyncSession) -> None:
+        told.append(session)
+
+    def lose_the_answer(_: object) -> None:
+        raise ConnectionResetError
+
+    async def write() -> None:
+        async with database.writes.session() as session:
+            await session.execute(update(counters).values(value=7))
+            if how == "by itself, then fails":
+                await session.commit()
+                raise ConnectionResetError
+            if how == "without an answer":
+                event.listen(session.sync_session, "before_commit", lose_the_answer)
+
+    database.writes.after_commit.append(listen)
+    with suppress(ConnectionResetError):
+        await write()
+    assert len(told) == 1
+    with suppress(RuntimeError):
+        async with database.writes.session() as session:
+            await session.execute(update(counters).values(value=8))
+            raise RuntimeError
+    database.writes.after_commit.remove(listen)
+
+    assert len(told) == 1  # nothing was committed
 
 
 async def test_a_failed_session_keeps_nothing(database: Database) -> None:

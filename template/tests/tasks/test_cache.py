@@ -8,6 +8,7 @@ from redis import Redis
 from sqlalchemy import delete
 
 from app.caching.cache import features
+from app.caching.redis import CacheSettings
 from app.database import DatabaseSettings
 from app.database.sync import SyncDatabase
 from app.jobs.attempt import Work
@@ -16,6 +17,8 @@ from app.jobs.runner import Runner
 from app.jobs.settings import TaskSettings
 from app.tasks.parts import caching
 from tests.jobs.kinds import Words, kind_of
+
+ID = 1_000_000  # far from those that the database gives
 
 
 class Feature:
@@ -49,12 +52,13 @@ def test_what_a_job_writes_is_told_to_all(
     if not reachable:
         monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:1/0")
     with sync.sessions.begin() as session:
-        session.add(Job(id=1, kind="test", arguments={}))
+        session.add(Job(id=ID, kind="test", arguments={}))
     runner = Runner(sync, TaskSettings(), kind_of(write))
     caching.attach(runner)
 
-    assert runner.run(1) == "done"
+    assert runner.run(ID) == "done"
 
     with Redis.from_url(redis_url) as redis:
-        assert bool(redis.exists("cache:tag:job:written")) == reachable
+        tag = f"{CacheSettings().prefix}:tag:job:written"
+        assert bool(redis.exists(tag)) == reachable
     runner.parts.close()

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from secrets import token_hex
 from typing import Any
 
 from redis import Redis, RedisError
@@ -13,7 +12,7 @@ from sqlalchemy.orm import Session
 from app.caching.cache import features
 from app.caching.entries import ERRORS
 from app.caching.invalidation import noting_changes, take_changed
-from app.caching.redis import TAG_SECONDS, CacheSettings
+from app.caching.redis import TAG_SECONDS, CacheSettings, new_generation
 from app.jobs.runner import Runner
 from app.jobs.settings import TaskSettings
 
@@ -42,7 +41,7 @@ def attach(runner: Runner) -> None:
 
     def after_commit(session: Session) -> None:
         changed = take_changed(session.info)
-        generation = token_hex(8)
+        generation = new_generation()
         try:
             with redis.pipeline() as pipeline:
                 for tag in changed:
