@@ -57,8 +57,9 @@ worker_class = ServiceWorker
 # reads the same variable.
 workers = int(os.environ.get("WEB_CONCURRENCY") or min(cpus(), most_workers()))
 os.environ["WEB_CONCURRENCY"] = str(workers)
-# What leaks is given back now and then; not by all workers at once.
-max_requests = 1_000_000
+# What leaks is given back now and then; not by all workers at once, and not by one that is alone:
+# the next worker starts when it has stopped.
+max_requests = 1_000_000 if workers > 1 else 0
 max_requests_jitter = 100_000
 
 # --- Time, in seconds ---

@@ -7,8 +7,10 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 
 class Problem(BaseModel):
@@ -81,6 +83,17 @@ def problem_for(error: HTTPException) -> Response:
     return ProblemResponse(error.status_code, errors=errors, headers=error.headers)
 
 
+def methods_of(app: FastAPI, scope: Scope) -> set[str]:
+    """Return the methods that there are at a request's path: routing tells those of one route."""
+    path = scope["path"].removeprefix(scope.get("app_root_path", scope["root_path"]))
+    return {
+        method
+        for route in iter_route_contexts(app.routes)
+        if route.methods and route.path_regex.match(path)
+        for method in route.methods
+    }
+
+
 def add_problem_details(app: FastAPI) -> None:
     """Answer every error of `app` with problem details.
 
@@ -89,7 +102,11 @@ def add_problem_details(app: FastAPI) -> None:
     """
 
     @app.exception_handler(HTTPException)
-    async def on_http_exception(_: Request, error: HTTPException) -> Response:
+    async def on_http_exception(request: Request, error: HTTPException) -> Response:
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            methods = methods_of(app, request.scope)
+            if methods and request.method not in methods:
+                error.headers = {**(error.headers or {}), "Allow": ", ".join(sorted(methods))}
         return problem_for(error)
 
     @app.exception_handler(RequestValidationError)

@@ -11,6 +11,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
 
 from app.deadline import Deadline, current_deadline, tell_of_thread
 from app.errors import ProblemError, ProblemResponse
@@ -25,8 +26,10 @@ NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 
 PAGES = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
 
 _PORT = re.compile(r":\d*\Z")
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")  # no part of it is empty
 
 PROBES = "/health/"  # asked for by address, so under any host
+BY_ADDRESS: set[str] = set()  # whole paths of other parts that are, too
 
 
 class GuardSettings(BaseSettings):
@@ -69,18 +72,25 @@ class Guard:
         self.domains = tuple(name[1:] for name in names if name.startswith("*."))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
 
+        # Before routing: that adds the path of a mounted application to the root.
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
         hosts, length = [], 0
         for name, value in scope["headers"]:
             if name == b"host":
                 hosts.append(value)
             elif name == b"content-length":
                 length = int(value)  # the server has checked it
+        known = self.any_host or path.startswith(PROBES) or path in BY_ADDRESS or self._knows(hosts)
+        if scope["type"] == "websocket":
+            await (self.app if known else WebSocketClose())(scope, receive, send)
+            return
+
         app = self.app
-        if not (self.any_host or self._knows(hosts) or scope["path"].startswith(PROBES)):
+        if not known:
             app = ProblemResponse(400, "The host is unknown.")
         elif length > self.max_body_size:
             app = ProblemResponse(413, self.too_large)
@@ -93,7 +103,7 @@ class Guard:
             if message["type"] == "http.response.start":
                 deadline.lift()
                 headers = [*message.get("headers", ()), NO_SNIFFING]
-                if scope["path"] not in PAGES:
+                if path not in PAGES:
                     headers.append(NO_CONTENT)
                 message["headers"] = headers
             return send(message)
@@ -114,7 +124,8 @@ class Guard:
         if len(hosts) != 1:  # with two, each reader would believe another
             return False
         name = _PORT.sub("", hosts[0].decode("latin-1")).lower()
-        return name in self.hosts or name.endswith(self.domains)
+        below = name.endswith(self.domains) and _NAME.fullmatch(name) is not None
+        return below or name in self.hosts
 
     def _limited(self, receive: Receive) -> Receive:
         """Count the bytes of a body, which may say nothing of its length."""

@@ -11,8 +11,8 @@ from typing import Any, NoReturn, TypeVar
 T = TypeVar("T")
 
 
-class OutOfTimeError(Exception):
-    """A computation took too long; raised inside of it."""
+class OutOfTimeError(BaseException):
+    """A computation took too long; raised inside of it, past its own `except Exception`."""
 
 
 def begin() -> None:

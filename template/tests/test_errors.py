@@ -1,7 +1,7 @@
 """Every failure is answered with problem details."""
 
 import pytest
-from fastapi import FastAPI, HTTPException
+from fastapi import APIRouter, FastAPI, HTTPException
 from httpx2 import AsyncClient
 from pydantic import BaseModel
 
@@ -61,6 +61,27 @@ async def test_an_unknown_path_is_a_problem_too(client: AsyncClient) -> None:
 
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["title"] == "Not Found"
+
+
+async def test_a_405_names_the_methods_of_all_routes(app: FastAPI, client: AsyncClient) -> None:
+    router = APIRouter(prefix="/cups")
+
+    @router.get("/{cup}")
+    @router.post("/mine")
+    async def get_cup() -> None:
+        """Be there."""
+
+    app.include_router(router)
+
+    @app.put("/cups/{cup}")
+    async def put_cup() -> None:
+        """Be there too."""
+
+    mine, other = await client.delete("/cups/mine"), await client.delete("/cups/other")
+
+    assert (mine.status_code, mine.headers["allow"]) == (405, "GET, POST, PUT")
+    assert (other.status_code, other.headers["allow"]) == (405, "GET, PUT")
+    assert mine.headers["content-type"] == "application/problem+json"
 
 
 async def test_the_openapi_document_describes_errors(client: AsyncClient) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, WebSocket
 from httpx2 import AsyncClient
 from pydantic import ValidationError
 from starlette.types import Message, Scope
@@ -38,6 +38,9 @@ def app(_limits: None, app: FastAPI) -> FastAPI:
         ("TEST:8000", 200),
         ("api.example.com", 200),
         ("example.com", 400),
+        (".example.com", 400),
+        ("evil.com/.example.com", 400),
+        ("evil.com:80@.example.com", 400),
         ("evil-example.com", 400),
         ("evil.com", 400),
         ("test.evil.com", 400),
@@ -57,6 +60,50 @@ async def test_probes_come_under_any_host(client: AsyncClient) -> None:
     response = await client.get("/health/live", headers={"Host": "10.1.2.3:8000"})
 
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize(("host", "answer"), [("test", "accept"), ("evil.com", "close")])
+async def test_a_websocket_comes_under_known_hosts_only(
+    app: FastAPI, host: str, answer: str
+) -> None:
+    @app.websocket("/live")
+    async def live(socket: WebSocket) -> None:
+        await socket.accept()
+
+    scope: Scope = {
+        **{"type": "websocket", "path": "/live", "raw_path": b"/live", "query_string": b""},
+        **{"root_path": "", "headers": [(b"host", host.encode())], "subprotocols": []},
+    }
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)
+
+    assert sent[0]["type"] == f"websocket.{answer}"
+
+
+class TestBelowARoot:
+    """With a server that is told `--root-path /api`, and gives paths with it."""
+
+    @pytest.fixture
+    def app(self, app: FastAPI) -> FastAPI:
+        app.root_path = "/api"
+        return app
+
+    async def test_probes_come_under_any_host(self, client: AsyncClient) -> None:
+        response = await client.get("/api/health/live", headers={"Host": "10.1.2.3:8000"})
+
+        assert response.status_code == 200
+
+    async def test_the_documentation_may_load_its_scripts(self, client: AsyncClient) -> None:
+        headers = (await client.get("/api/docs")).headers
+
+        assert "content-security-policy" not in headers
 
 
 async def test_a_body_that_says_it_is_large_is_refused_unread(app: FastAPI) -> None:

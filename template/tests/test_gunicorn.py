@@ -49,6 +49,15 @@ def test_the_number_of_workers(
     assert os.environ["WEB_CONCURRENCY"] == str(workers)  # for what the service counts
 
 
+@pytest.mark.parametrize(("workers", "replaced"), [("1", False), ("2", True)])
+def test_a_worker_that_is_alone_is_not_replaced(
+    monkeypatch: pytest.MonkeyPatch, workers: str, replaced: bool
+) -> None:
+    monkeypatch.setenv("WEB_CONCURRENCY", workers)
+
+    assert (load()["max_requests"] > 0) is replaced
+
+
 def test_each_time_is_longer_than_the_one_within_it(monkeypatch: pytest.MonkeyPatch) -> None:
     has(monkeypatch, cores=1)
     monkeypatch.setenv("DRAIN_SECONDS", "9.5")

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from multiprocessing import active_children
 from pathlib import Path
@@ -20,7 +20,7 @@ from app import process_pool
 from app.database import BusyError, Database
 from app.errors import ProblemError
 from app.process_pool import Processes, ProcessPool, ProcessPoolSettings
-from tests.computations import compute_for, die, fail
+from tests.computations import compute_for, die, fail, swallow
 
 PATIENCE = 0.004  # seconds, 0.001 slept; a thread that computes makes others wait for 0.005
 
@@ -88,12 +88,15 @@ async def test_a_process_that_dies_is_a_503_and_is_replaced(pool: ProcessPool) -
     assert pool.gate.free == 2
 
 
-async def test_what_takes_too_long_is_a_504_and_stops(database: Database) -> None:
+@pytest.mark.parametrize("function", [compute_for, swallow])
+async def test_what_takes_too_long_is_a_504_and_stops(
+    database: Database, function: Callable[[float], float]
+) -> None:
     async with opened(database, workers=1, timeout=0.1) as pool:
         process = await pool.run(os.getpid)
         await asyncio.sleep(0.2)  # a process that has nothing to do is in time
         with pytest.raises(ProblemError, match=r"more than 0\.1 s") as caught:
-            await pool.run(compute_for, 5)
+            await pool.run(function, 5)
 
         assert caught.value.status_code == 504
         assert await pool.run(os.getpid) == process

@@ -62,6 +62,10 @@ class TaskSettings(BaseSettings):
     def _names_the_broker(cls, url: str) -> str:
         if url and broker_module(url) is None:
             raise ValueError("is for another kind of broker than this service was made for")
+        for node in url.split(";"):
+            credentials = node.partition("://")[2].rpartition("@")[0]
+            if set("/?#") & set(credentials):  # later errors would repeat a part of it
+                raise ValueError("needs %2F, %3F and %23 for / ? # in its password")
         return url
 
     @model_validator(mode="after")

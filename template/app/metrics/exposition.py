@@ -43,17 +43,27 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _bury(folder: Path) -> None:
     """Put what dead workers counted together, and forget their gauges."""
+    for left in folder.glob("*.taken"):  # by one that was killed here: it may be in the total
+        left.unlink(missing_ok=True)
     for file in folder.glob("*.db"):
         kind, _, pid = file.stem.rpartition("_")
-        if pid == DEAD or _alive(int(pid)):
-            continue
-        if not kind.startswith("gauge"):
-            with suppress(FileNotFoundError):
-                total = MmapedDict(str(folder / f"{kind}_{DEAD}.db"))
-                for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
-                    total.write_value(key, total.read_value(key)[0] + value, 0.0)
-                total.close()
-        file.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):
+            empty = file.stat().st_size == 0  # its worker was killed as it made it
+            used = not empty if pid == DEAD else _alive(int(pid))
+            if used:
+                continue
+            taken = file.rename(file.with_suffix(".taken"))  # no one can add it up again
+            if not empty and not kind.startswith("gauge"):
+                _add(taken, folder / f"{kind}_{DEAD}.db")
+            taken.unlink(missing_ok=True)
+
+
+def _add(file: Path, total: Path) -> None:
+    """Add what a file has to those of all the dead."""
+    sums = MmapedDict(str(total))
+    for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):
+        sums.write_value(key, sums.read_value(key)[0] + value, 0.0)
+    sums.close()
 
 
 def _alive(pid: int) -> bool:

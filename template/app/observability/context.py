@@ -7,6 +7,8 @@ from math import inf
 from operator import itemgetter
 from time import perf_counter
 
+from fastapi.routing import iter_route_contexts
+from starlette.routing import Mount
 from starlette.types import Scope
 
 GONE = 499  # the status of a request whose client left before there was an answer
@@ -136,10 +138,32 @@ def path_template(scope: Scope) -> str | None:
     if "fastapi" in scope:
         route = scope["fastapi"].get("effective_route_context") or route
     path: str | None = getattr(route, "path", None)
-    if path is not None and "app_root_path" in scope:  # it is an application's mounted here
-        root: str = scope["root_path"]
-        return root.removeprefix(scope["app_root_path"]) + path
-    return path
+    if path is None or "app_root_path" not in scope:
+        return path
+    mounts = _templates_of_mounts(scope)  # it is an application's mounted here
+    if mounts is None or isinstance(route, Mount):  # which is the last of them itself
+        return mounts
+    return mounts + path
+
+
+def _templates_of_mounts(scope: Scope) -> str | None:
+    """Return the templates of the mounts that were gone through, None if they cannot be found.
+
+    Routing leaves what they matched, which clients choose.
+    """
+    root = scope["root_path"].removeprefix(scope["app_root_path"])
+    routes, templates = scope["router"].routes, ""
+    while root:
+        for mount in iter_route_contexts(routes):
+            is_mount = isinstance(mount.original_route, Mount)
+            found = is_mount and mount.path_regex.match(f"{root}/")
+            if found:
+                break
+        else:
+            return None
+        routes, templates = mount.routes, f"{templates}{mount.path}"
+        root = f"/{found['path']}".rstrip("/")
+    return templates
 
 
 current_request: ContextVar[RequestContext | None] = ContextVar("current_request", default=None)

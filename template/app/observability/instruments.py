@@ -70,6 +70,7 @@ class Instruments:
         except Exception:
             logger.exception("unhandled error")
             if request.status != GONE:
+                request.status = 500  # though another was sent
                 raise  # too late for an answer: the server has to cut the connection
             await ProblemResponse(500)(scope, receive, send_with_headers)
         finally:

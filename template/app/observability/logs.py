@@ -45,6 +45,14 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
     return {**about, **extra}
 
 
+def without_query(record: logging.LogRecord) -> bool:
+    """Cut the query, which may hold secrets, from what uvicorn says of a WebSocket: a filter."""
+    if '"WebSocket %s"' in str(record.msg) and isinstance(record.args, tuple):
+        client, path, *rest = record.args
+        record.args = (client, str(path).partition("?")[0], *rest)
+    return True
+
+
 class SafeFormatter(logging.Formatter):
     """Formats exceptions without the values that some of them repeat."""
 
@@ -140,5 +148,6 @@ def configure_logging(settings: Settings) -> None:
         server = logging.getLogger(name)
         server.handlers.clear()
         server.propagate = True
+    logging.getLogger("uvicorn.error").addFilter(without_query)
     # Ours has the duration and the request's id, and costs less.
     logging.getLogger("uvicorn.access").disabled = True

@@ -83,10 +83,10 @@ def log_as_the_service_does(**_: Any) -> None:
 
 
 def begin(**_: Any) -> None:
-    """Begin in the main process."""
+    """Begin in the main process; Celery goes on after an error here, but for SystemExit."""
+    liveness.watch(app)
     for part in all_parts():
         part.before_fork(settings)
-    liveness.watch(app)
 
 
 def begin_process(**_: Any) -> None:

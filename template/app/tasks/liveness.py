@@ -15,7 +15,10 @@ from typing import Any
 EVERY = 5.0  # seconds between two touches
 STILL = 60.0  # seconds after which a loop, or a file, stands still
 
-FILE = Path(tempfile.gettempdir()) / f"{os.getuid()}-worker-alive"
+# Of each worker another one; a variable of the environment only, as the probe reads no settings.
+FILE = Path(
+    os.environ.get("TASKS_LIVENESS_FILE") or f"{tempfile.gettempdir()}/{os.getuid()}-worker-alive"
+)
 
 
 class Loop:

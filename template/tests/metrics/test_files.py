@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.metrics.exposition import DEAD
 from app.metrics.files import CHOSEN, LOCK, PREFIX, VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -34,10 +35,10 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def count(times: int, folder: Path) -> str:
+def count(times: int, folder: Path, before: str = "") -> str:
     """Run a worker until it ends, and return what it said of all."""
     return subprocess.run(  # noqa: S603  (our own words)
-        [sys.executable, "-c", COUNT, str(times)],
+        [sys.executable, "-c", before + COUNT, str(times)],
         cwd=ROOT,
         env={**os.environ, VARIABLE: str(folder), CHOSEN: str(folder)},
         capture_output=True,
@@ -58,6 +59,27 @@ def test_the_dead_are_counted_and_leave_no_files(folder: Path) -> None:
 
     assert said == [1, 11, 111]
     assert len(list(folder.glob("histogram_*.db"))) == 2  # the last one's, and that of all before
+
+
+@pytest.mark.parametrize("pid", ["999999999", DEAD])
+def test_a_file_without_content_is_nobodys(folder: Path, pid: str) -> None:
+    """A worker that is killed as it makes one leaves it so."""
+    (folder / f"histogram_{pid}.db").write_bytes(b"")
+
+    assert total(count(1, folder)) == 1
+    assert total(count(10, folder)) == 11
+
+
+def test_who_is_killed_as_it_adds_the_dead_up_counts_none_twice(folder: Path) -> None:
+    count(1, folder)
+    kill = "from prometheus_client.mmap_dict import MmapedDict; import os\n"
+    kill += "MmapedDict.close = lambda _: os._exit(9)\n"
+
+    with pytest.raises(subprocess.CalledProcessError):
+        count(10, folder, kill)
+
+    assert total(count(100, folder)) == 111
+    assert not list(folder.glob("*.taken"))
 
 
 def test_the_gauges_of_the_dead_are_forgotten(folder: Path) -> None:

@@ -167,6 +167,21 @@ async def test_it_is_no_part_of_the_api(client: AsyncClient) -> None:
     assert "/metrics" not in (await client.get("/openapi.json")).json()["paths"]
 
 
+class TestHosts:
+    @pytest.fixture
+    def settings(self, settings: object, monkeypatch: pytest.MonkeyPatch) -> object:
+        monkeypatch.setenv("ALLOWED_HOSTS", "test")
+        return settings
+
+    @pytest.mark.parametrize(("path", "status"), [("/metrics", 200), ("/metrics/", 400)])
+    async def test_it_is_asked_for_by_address(
+        self, client: AsyncClient, path: str, status: int
+    ) -> None:
+        response = await client.get(path, headers={"Host": "10.1.2.3:8000"})
+
+        assert response.status_code == status
+
+
 class TestToken:
     @pytest.fixture
     def settings(self, settings: object, monkeypatch: pytest.MonkeyPatch) -> object:

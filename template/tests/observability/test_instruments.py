@@ -4,14 +4,19 @@ import io
 import json
 import logging
 import re
+from collections.abc import AsyncIterator
 
 import pytest
 from fastapi import APIRouter, FastAPI
+from fastapi.responses import StreamingResponse
 from httpx2 import AsyncClient
+from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.routing import Mount
 
 from app.database import Database
-from app.observability.context import MAX_SPANS, RequestContext, shares
+from app.errors import ProblemResponse
+from app.observability.context import MAX_SPANS, FinishedRequest, RequestContext, shares
 from app.observability.finished import finished_requests
 from app.observability.instruments import server_timing
 from app.observability.logs import JSONFormatter, RequestRecord
@@ -68,6 +73,25 @@ async def test_a_request_is_logged_once_and_without_its_query(
     assert record.fields["status"] == 200
     assert isinstance(record.fields["duration_ms"], float)
     assert "hunter2" not in str(vars(record))
+
+
+async def test_a_stream_that_fails_is_logged_as_an_error(
+    client: AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def lines() -> AsyncIterator[str]:
+        yield "one\n"
+        raise LookupError
+
+    @app.get("/stream")
+    async def stream() -> StreamingResponse:
+        return StreamingResponse(lines())
+
+    with caplog.at_level(logging.INFO, "app.request"), pytest.raises(LookupError):
+        await client.get("/stream")
+    finished_requests.flush()
+
+    (record,) = [record for record in caplog.records if isinstance(record, RequestRecord)]
+    assert record.fields["status"] == 500
 
 
 def test_all_middleware_is_pure_asgi(app: FastAPI) -> None:
@@ -152,6 +176,42 @@ async def test_a_request_is_logged_under_its_whole_template(
         "/shop/things/{thing}",
         "/v1/shop/things/{thing}",
         None,
+    ]
+
+
+async def test_what_clients_choose_is_not_in_the_template(
+    client: AsyncClient, app: FastAPI
+) -> None:
+    tenants, inner = FastAPI(), FastAPI()
+    seen: list[FinishedRequest] = []
+
+    @inner.get("/things/{thing}")
+    async def get_thing() -> None:
+        """Be there."""
+
+    tenants.mount("/in/{place}", inner)
+    app.mount("/v1", tenants)
+    app.mount("/t/{tenant}", tenants)
+    router = APIRouter()
+    router.mount("/r/{tenant}", tenants)
+    app.mount("/s/{tenant}", Starlette(routes=[Mount("/files", ProblemResponse(200))]))
+    app.include_router(router, prefix="/included")
+    finished_requests.listeners.append(seen.extend)
+
+    for path in ("/t/1", "/t/2", "/v1", "/included/r/1"):
+        await client.get(f"{path}/in/a/things/tea")
+    await client.get("/t/1/nothing")
+    await client.get("/s/1/files/any")
+    finished_requests.flush()
+
+    finished_requests.listeners.remove(seen.extend)
+    assert [request.route for request in seen] == [
+        "/t/{tenant}/in/{place}/things/{thing}",
+        "/t/{tenant}/in/{place}/things/{thing}",
+        "/v1/in/{place}/things/{thing}",
+        "/included/r/{tenant}/in/{place}",  # FastAPI tells of no route below it
+        None,
+        "/s/{tenant}/files",
     ]
 
 

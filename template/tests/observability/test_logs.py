@@ -104,6 +104,21 @@ def test_the_server_logs_no_requests_of_its_own(settings: Settings) -> None:
     assert logging.getLogger("uvicorn.error").propagate
 
 
+@pytest.mark.parametrize(
+    ("message", "more"),
+    [('%s - "WebSocket %s" [accepted]', ()), ('%s - "WebSocket %s" %d', (403,))],
+)
+def test_a_websocket_is_logged_without_its_query(
+    settings: Settings, capsys: pytest.CaptureFixture[str], message: str, more: tuple[int, ...]
+) -> None:
+    configure_logging(settings)
+
+    logging.getLogger("uvicorn.error").info(message, "10.0.0.1", "/live?token=hunter2", *more)
+
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["message"].startswith('10.0.0.1 - "WebSocket /live" ')
+
+
 async def test_requests_are_written_together_and_before_what_comes_after_them(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:

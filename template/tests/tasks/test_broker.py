@@ -43,6 +43,20 @@ def test_another_kind_of_broker_is_refused(url: str) -> None:
         TaskSettings(broker_url=url)
 
 
+@pytest.mark.parametrize("password", ["se/cr3t", "12/cr3t", "se?cr3t", "se#cr3t"])
+@pytest.mark.parametrize("before", ["", "{scheme}://app:fine@a;"])
+def test_a_url_whose_password_is_not_quoted_is_refused(
+    scheme: str, before: str, password: str
+) -> None:
+    url = f"{before.format(scheme=scheme)}{scheme}://app:{password}@127.0.0.1:1/0"
+
+    with pytest.raises(ValidationError, match="in its password") as refused:
+        TaskSettings(broker_url=url)
+
+    assert "cr3t" not in str(refused.value)
+    assert TaskSettings(broker_url=url.replace(password, "se%2Fcr3t")).broker_url
+
+
 def test_a_hard_limit_comes_after_the_soft_one() -> None:
     with pytest.raises(ValidationError, match="TASKS_SOFT_LIMIT must be below"):
         TaskSettings(soft_limit=10, hard_limit=10)

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from importlib import import_module
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, build_opener
 
 import pytest
+from celery.signals import worker_init
 from sqlalchemy import delete
 
 from app.database import DatabaseSettings
@@ -77,6 +80,26 @@ def test_a_job_that_lost_its_worker_waits_too(sync: SyncDatabase, port: int) -> 
     told = dict(line.split() for line in scrape(port) if line.startswith("jobs_"))
 
     assert 300 <= float(told["jobs_oldest_seconds"]) < 400
+
+
+def test_a_worker_whose_port_is_taken_does_not_begin(
+    port: int,
+    scheme: str,
+    settings: DatabaseSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BROKER_URL", f"{scheme}://127.0.0.1:1//")
+    monkeypatch.setenv("DATABASE_URL", settings.url)
+    monkeypatch.setenv("TASKS_METRICS_PORT", str(port))
+    worker: Any = import_module("app.tasks.celery")
+    watched: list[Any] = []
+    monkeypatch.setattr(worker.liveness, "watch", watched.append)
+    monkeypatch.setattr("app.tasks.parts.metrics.share_below", lambda _: None)
+
+    with pytest.raises(SystemExit, match=f"TASKS_METRICS_PORT {port} cannot be had"):
+        worker_init.send(None)
+
+    assert watched
 
 
 def test_nothing_else_is_served(port: int) -> None:

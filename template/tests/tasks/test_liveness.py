@@ -1,6 +1,7 @@
 """Whether a worker is alive."""
 
 import os
+import runpy
 from pathlib import Path
 from time import time
 from types import SimpleNamespace
@@ -23,6 +24,15 @@ def test_a_file_that_nobody_touches_is_a_dead_worker(
     assert is_alive()
     os.utime(liveness.FILE, (0, time() - STILL - 1))
     assert not is_alive()
+
+
+@pytest.mark.parametrize("name", ["first", "second"])
+def test_each_worker_may_have_a_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("TASKS_LIVENESS_FILE", str(tmp_path / name))
+
+    assert runpy.run_path(str(liveness.__file__))["FILE"] == tmp_path / name
 
 
 def test_a_loop_stands_still_when_it_should_go_round() -> None:

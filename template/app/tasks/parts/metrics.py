@@ -31,7 +31,11 @@ def before_fork(settings: TaskSettings) -> None:
         from app.tasks.exporter import serve
 
         timeout = settings.statement_timeout
-        serve(port, SyncDatabase(DatabaseSettings(), connections=1, statement_timeout=timeout))
+        database = SyncDatabase(DatabaseSettings(), connections=1, statement_timeout=timeout)
+        try:
+            serve(port, database)
+        except OSError as error:  # it is another worker's, say
+            raise SystemExit(f"TASKS_METRICS_PORT {port} cannot be had: {error}") from None
 
 
 def attach(runner: Runner) -> None:
