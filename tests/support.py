@@ -192,14 +192,22 @@ def free_port() -> int:
 
 
 def production_command(project: Path, port: int, *more: str) -> list[str | Path]:
-    """Return the command that a project's README has for production, but on one port of 127.0.0.1."""
+    """Return the command that a project's README has for production, but on one port of 127.0.0.1.
+
+    Without `uv run`: the tests have an environment for all projects.
+    """
     found = re.search(
         r"^In production.*?```console\n(.*?)\n```",
         (project / "README.md").read_text("utf-8"),
         re.DOTALL | re.MULTILINE,
     )
     assert found
-    command = found[1].replace("--host 0.0.0.0", f"--host 127.0.0.1 --port {port}")
+    assert found[1].startswith("uv run ")
+    command = (
+        found[1]
+        .removeprefix("uv run ")
+        .replace("--host 0.0.0.0", f"--host 127.0.0.1 --port {port}")
+    )
     if "--host" not in command:
         command += f" --bind 127.0.0.1:{port}"
     return ["sh", "-c", " ".join(["exec", command, *more])]
