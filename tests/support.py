@@ -1,5 +1,6 @@
 """Projects, processes and servers, as the tests use them."""
 
+import itertools
 import os
 import re
 import signal
@@ -48,6 +49,13 @@ def fastperf(
         text=True,
         check=False,
     )
+
+
+def next_commands(printed: str) -> list[str]:
+    """Return the commands that are printed under "Next:", without what is said about them."""
+    _, _, told = printed.partition("Next:\n")
+    lines = itertools.takewhile(lambda line: line.startswith("  "), told.splitlines())
+    return [line.partition("  # ")[0].strip() for line in lines]
 
 
 @dataclass(frozen=True)

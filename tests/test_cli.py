@@ -1,5 +1,6 @@
 """The command as people type it: what it makes, asks, says and refuses."""
 
+import itertools
 import os
 import shlex
 import subprocess
@@ -17,7 +18,7 @@ from fastperf_new.answers import FILE
 from fastperf_new.errors import Exit, RefusedError
 from fastperf_new.render import files
 from tests.conftest import ROOT, Render
-from tests.support import FASTPERF, fastperf
+from tests.support import FASTPERF, fastperf, next_commands
 
 QUICK = ("--yes", "--no-install")
 
@@ -153,8 +154,8 @@ def test_new_makes_a_repository_with_one_commit(tmp_path: Path, rendered: Render
     assert log.stdout.startswith("New project from fastperf-new ")
     assert git_status(tmp_path / "deep/er/shop") == ""
     assert [path.name for path in (tmp_path / "deep/er").iterdir()] == ["shop"]
-    commands = done.stdout.split("Next:\n")[1].splitlines()
-    assert 1 <= len(commands) <= 4
+    commands = [command.split("/")[-1] for command in next_commands(done.stdout)]
+    assert commands[1:] == ["uv sync", "alembic upgrade head", "fastapi dev", "pytest"]
 
 
 def test_the_first_command_line_of_the_summary_makes_the_same_again(tmp_path: Path) -> None:
@@ -249,13 +250,19 @@ def test_inside_a_repository_it_becomes_part_of_it(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", "."], cwd=tmp_path, check=True)
     (tmp_path / ".gitignore").write_text("/ignored/\n")
 
-    fastperf("new", "part", *QUICK, cwd=tmp_path)
-    fastperf("new", "ignored/own", *QUICK, cwd=tmp_path)
+    part = fastperf("new", "part", *QUICK, cwd=tmp_path)
+    own = fastperf("new", "ignored/own", *QUICK, cwd=tmp_path)
 
     assert not (tmp_path / "part/.git").exists()
     assert git_status(tmp_path).split() == ["??", ".gitignore", "??", "part/"]
     assert git_status(tmp_path / "ignored/own") == ""
     assert (tmp_path / "ignored/own/.git").exists()
+    told = f"It is part of the repository {tmp_path}, and not committed there.\n"
+    assert told in part.stdout
+    assert told not in own.stdout
+    cd, *_, add, commit = next_commands(part.stdout)
+    subprocess.run(["sh", "-ec", f"{cd}; {add}; {commit}"], cwd=tmp_path, check=True)
+    assert git_status(tmp_path).split() == ["??", ".gitignore"]
 
 
 def test_without_an_author_the_project_stays(tmp_path: Path) -> None:
@@ -263,7 +270,11 @@ def test_without_an_author_the_project_stays(tmp_path: Path) -> None:
     done = fastperf("new", "shop", *QUICK, cwd=tmp_path, env={**nobody, "GIT_AUTHOR_NAME": ""})
 
     assert done.returncode == Exit.DONE
-    assert done.stderr.startswith("warning: There is no first commit: ")
+    assert done.stderr == (
+        "warning: There is no first commit:"
+        " tell git who you are (git config --global user.name, and user.email).\n"
+    )
+    assert next_commands(done.stdout)[-2] == "git add -A ."
     assert (tmp_path / "shop/app/main.py").exists()
 
 
@@ -311,6 +322,36 @@ def test_options_lists_every_question_and_choice(tmp_path: Path) -> None:
         assert f"{question.key}\n  {question.help}" in listed
         for label in question.choices or {}:
             assert label in listed
+
+
+def test_the_printed_defaults_are_those_of_new(tmp_path: Path) -> None:
+    listed = fastperf("options", cwd=tmp_path).stdout
+
+    cache = listed.split("\ncache\n")[1].split("Default: ")[1].splitlines()[0]
+    assert cache == (
+        "none in minimal, memory in standard with sqlite, none in standard with postgresql or mysql"
+    )
+    questionnaire = releases.current().questionnaire
+    for preset, database in itertools.product(("minimal", "standard"), ("sqlite", "postgresql")):
+        answers = questionnaire.complete({"name": "shop", "preset": preset, "database": database})
+        where = f"{preset} with {database}" if preset == "standard" else preset
+        assert f"{answers['cache']} in {where}" in cache
+
+
+def test_the_servers_that_a_project_needs_come_before_what_asks_them(tmp_path: Path) -> None:
+    for given, scripts in {
+        "postgresql": ["postgresql.py", "redis.py"],
+        "mysql": ["mysql.py", "redis.py"],
+        "sqlite": ["redis.py"],
+    }.items():
+        answers = ("-d", f"database={given}", "-d", "cache=redis")
+        done = fastperf("new", given, *QUICK, "--no-git", *answers, cwd=tmp_path)
+        commands = next_commands(done.stdout)
+        started = [f"python scripts/{script}" for script in scripts]
+        (migrate,) = (number for number, line in enumerate(commands) if "alembic" in line)
+        assert len(commands[2:migrate]) == len(started)
+        for command, start in zip(commands[2:], started, strict=False):
+            assert command.endswith(start)
 
 
 def test_a_stopped_new_leaves_nothing(tmp_path: Path) -> None:

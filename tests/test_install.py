@@ -1,6 +1,7 @@
 """From a clone to a served project, and from a wheel to an update without network."""
 
 import os
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -17,7 +18,7 @@ import pytest
 from fastperf_new.errors import Exit
 from fastperf_new.install import find_uv
 from tests.conftest import ROOT
-from tests.support import Project, clean_environment, free_port
+from tests.support import Project, clean_environment, fastperf, free_port, next_commands
 
 # Nothing listens there, and nothing downloaded before is to be found.
 OFFLINE = {
@@ -100,6 +101,21 @@ def test_the_whole_life_of_a_project_without_network(installed: Path, tmp_path: 
     shop.git("rm", "-q", "app/items/routes.py")
     shop.commit("without the example")
     assert not (shop.folder / "app/items").exists()
+
+
+def test_what_is_printed_after_a_change_installs_what_it_needs(tmp_path: Path) -> None:
+    fastperf("new", "shop", "--yes", "--release", "0.5.1", cwd=tmp_path)
+    shop = Project(tmp_path / "shop")
+
+    (sync,) = (
+        line for line in next_commands(shop.run("change", "cache=redis").stdout) if "sync" in line
+    )
+    environment = clean_environment()
+    subprocess.run(shlex.split(sync), cwd=shop.folder, env=environment, check=True)
+
+    locked = [find_uv(), "sync", "--locked", "--offline"]
+    subprocess.run(locked, cwd=shop.folder, env=environment, check=True)
+    subprocess.run([shop.folder / ".venv/bin/python", "-c", "import hiredis"], check=True)
 
 
 def test_the_sdist_holds_what_the_tests_need(installed: Path) -> None:

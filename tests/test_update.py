@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,10 +17,11 @@ import pytest
 from fastperf_new import apply, releases
 from fastperf_new.answers import FILE
 from fastperf_new.errors import Exit, RefusedError
+from fastperf_new.install import find_uv
 from fastperf_new.merge import Merge, merged
 from fastperf_new.render import files, render
 from tests.conftest import ROOT
-from tests.support import FASTPERF, Environment, Project, fastperf
+from tests.support import FASTPERF, Environment, Project, fastperf, next_commands
 
 Make = Callable[..., Project]
 
@@ -143,6 +145,7 @@ def test_a_conflict_is_left_to_the_user(make_project: Make) -> None:
         "import os\n\nfrom pydantic_settings import",
     )
     project.commit()
+    before = worktree(project)
 
     done = project.run("update", "--release", "0.2.0")
 
@@ -160,9 +163,14 @@ def test_a_conflict_is_left_to_the_user(make_project: Make) -> None:
     assert refused.returncode != 0
     assert project.run("update").returncode == Exit.NOT_READY
     # Giving up is one git command, as after any merge.
+    assert done.stdout.endswith("To take it back: git reset --hard\n")
+    aborted = project.run("update", "--abort")
+    assert aborted.returncode == Exit.NOT_READY
+    assert "is in and not committed: take it back with git reset --hard." in aborted.stderr
     project.git("reset", "-q", "--hard")
     assert project.version() == "v0.1.0"
     assert project.git("status", "--porcelain") == ""
+    assert worktree(project) == before
 
 
 def test_what_the_user_deleted_stays_deleted(make_project: Make) -> None:
@@ -187,6 +195,87 @@ def test_a_dry_run_shows_the_diff_and_touches_nothing(make_project: Make) -> Non
     assert done.returncode == Exit.DONE
     assert "+++ b/app/compression.py" in done.stdout
     assert project.snapshot() == before
+
+
+def test_a_dry_run_may_have_work_beside_it(make_project: Make) -> None:
+    project = make_project("0.1.0")
+    clean = project.run("update", "--release", "0.2.0", "--dry-run").stdout
+    dirty(project)
+    untracked(project)
+    before = project.snapshot()
+
+    assert project.run("update", "--release", "0.2.0", "--dry-run").stdout == clean
+    assert project.snapshot() == before
+    project.write(FILE, project.read(FILE) + "# mine\n")
+    refused = project.run("update", "--release", "0.2.0", "--dry-run")
+    assert refused.returncode == Exit.NOT_READY
+
+
+# --- what to do next ------------------------------------------------------------------------
+
+
+def without_uv(folder: Path) -> dict[str, str]:
+    """Return a PATH with git and nothing else."""
+    folder.mkdir()
+    git = shutil.which("git")
+    assert git
+    (folder / "git").symlink_to(git)
+    return {"PATH": str(folder)}
+
+
+def with_uv(folder: Path) -> dict[str, str]:
+    """Return a PATH with git and a uv."""
+    environment = without_uv(folder)
+    (folder / "uv").write_text("#!/bin/sh\n")
+    (folder / "uv").chmod(0o755)
+    return environment
+
+
+def test_what_is_printed_commits_a_new_migration_too(make_project: Make) -> None:
+    project = make_project("0.2.0")
+    project.write(".env", "DEBUG=1\n")
+    project.write(".venv/pyvenv.cfg", "")
+
+    done = project.run("change", "example=no", "compression=yes")
+
+    assert done.stdout.startswith("Changed example to no: ")
+    commands = next_commands(done.stdout)
+    (migrate,) = (number for number, line in enumerate(commands) if "--autogenerate" in line)
+    assert commands[migrate + 1].endswith("alembic upgrade head")
+    project.write("migrations/versions/0002_update.py", "")
+    for command in commands[-2:]:
+        project.git(*shlex.split(command)[1:])
+    assert project.git("log", "-1", "--format=%s") == "Change example to no\n"
+    assert project.git("status", "--porcelain") == ""
+    committed = project.git("ls-files").splitlines()
+    assert "migrations/versions/0002_update.py" in committed
+    assert not {".env", ".venv/pyvenv.cfg"} & set(committed)
+
+
+def test_what_git_no_longer_ignores_is_told(make_project: Make) -> None:
+    project = make_project("0.5.1")
+    project.write("data.db", "")
+
+    done = project.run("change", "database=postgresql")
+
+    assert (
+        "no longer does; remove them or ignore them before you commit:\n  data.db\n" in done.stdout
+    )
+    assert "python scripts/postgresql.py" in next_commands(done.stdout)[2]
+
+
+def test_what_is_printed_works_without_a_uv_of_the_user(make_project: Make, tmp_path: Path) -> None:
+    printed = {}
+    for place in (without_uv, with_uv):
+        project = make_project("0.5.1", folder=place.__name__)
+        environment = place(tmp_path / f"{place.__name__}-bin")
+        done = fastperf("change", "cache=redis", cwd=project.folder, env=environment)
+        printed[place] = next_commands(done.stdout)
+
+    assert f"{find_uv()} sync" in printed[without_uv]
+    assert ".venv/bin/pytest" in printed[without_uv]
+    assert "uv sync" in printed[with_uv]
+    assert "uv run pytest" in printed[with_uv]
 
 
 # --- change ---------------------------------------------------------------------------------
@@ -321,8 +410,11 @@ def with_a_hidden_edit(project: Project) -> None:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (dirty, "changes that are not committed (app/health.py): commit or stash"),
-        (untracked, "changes that are not committed (notes.txt): commit or stash"),
+        (dirty, "changes that are not committed (app/health.py): commit them first, or put"),
+        (
+            untracked,
+            "changes that are not committed (notes.txt): commit them first, or put them aside with git stash -u.",
+        ),
         (outside_git, "is not in a git repository: run git init"),
         (without_commit, "has no commit: commit the project first"),
         (not_ours, "is not a project made by fastperf: it has no .copier-answers.yml"),
@@ -377,6 +469,22 @@ def test_wrong_words_are_one_sentence(
     assert sentence in done.stderr
     assert done.stderr.count("\n") == 1
     assert project.git("status", "--porcelain") == ""
+
+
+def test_a_project_is_found_from_its_folders(make_project: Make, tmp_path: Path) -> None:
+    project = make_project("0.1.0")
+    within = project.folder / "app" / "observability"
+    other = Project(project.folder / "other")
+    other.write("app/main.py", "")
+    other.git("init", "-q")
+
+    assert fastperf("status", cwd=within).returncode == Exit.DONE
+    assert fastperf("status", cwd=other.folder / "app").returncode == Exit.NOT_READY
+    shutil.rmtree(other.folder)
+    done = fastperf("update", "--release", "0.2.0", cwd=within)
+    assert done.returncode == Exit.DONE, done.stderr
+    assert next_commands(done.stdout)[0] == "cd ../.."
+    assert (project.folder / "app/compression.py").exists()
 
 
 def test_status_tells_where_a_project_stands(make_project: Make) -> None:
@@ -685,6 +793,33 @@ def test_a_project_in_a_part_of_a_repository(tmp_path: Path, make_project: Make)
     status = mono.git("status", "--porcelain").splitlines()
     assert " M README.md" in status
     assert "A  services/shop/app/compression.py" in status
+    for command in next_commands(done.stdout)[-2:]:
+        part.git(*shlex.split(command)[1:])
+    assert mono.git("status", "--porcelain") == " M README.md\n"
+
+
+def test_a_part_of_a_repository_is_taken_back_alone(tmp_path: Path, make_project: Make) -> None:
+    part = make_project("0.1.0", folder="mono/shop")
+    shutil.rmtree(part.folder / ".git")
+    mono = Project(tmp_path / "mono")
+    mono.write("README.md", "mono\n")
+    part.replace(
+        "app/settings.py",
+        "from pydantic_settings import",
+        "import os\n\nfrom pydantic_settings import",
+    )
+    mono.git("init", "-q")
+    mono.commit()
+    mono.write("README.md", "a sibling's work goes on\n")
+    before = worktree(part)
+
+    done = fastperf("update", "--release", "0.2.0", cwd=part.folder / "app")
+
+    assert done.returncode == Exit.CONFLICTS, done.stderr
+    back = done.stdout.split("To take it back: ")[1]
+    subprocess.run(shlex.split(back), cwd=part.folder / "app", check=True)
+    assert mono.git("status", "--porcelain") == " M README.md\n"
+    assert worktree(part) == before
 
 
 def test_a_linked_worktree_and_hostile_settings(make_project: Make, tmp_path: Path) -> None:

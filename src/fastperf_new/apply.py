@@ -9,6 +9,7 @@ neither state was changed by someone else since, and is never overwritten.
 import hashlib
 import json
 import os
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,8 +99,22 @@ def undo(project: Path) -> None:
         NotReadyError: when there is nothing to take back, or it was worked on since.
     """
     with _lock(project):
+        # Every update and change writes the answers file.
+        staged = git.line("diff", "--cached", "--name-only", "HEAD", "--", FILE, cwd=project)
+        if staged and not interrupted(project):
+            raise NotReadyError(
+                "No update was interrupted here, but one is in and not committed:"
+                f" take it back with {way_back(project)}."
+            )
         _roll(project, forward=False)
         _clean(project)
+
+
+def way_back(project: Path) -> str:
+    """Return what to type to be back at the last commit, a repository around it left alone."""
+    if _prefix(project):
+        return shlex.join(["git", "restore", "--staged", "--worktree", os.path.relpath(project)])
+    return "git reset --hard"
 
 
 def _take_back(project: Path, error: BaseException) -> None:

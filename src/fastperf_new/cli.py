@@ -2,8 +2,6 @@
 
 import io
 import os
-import shlex
-import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -105,10 +103,7 @@ def new(
     created = project.new(
         folder, template, complete, with_git=not no_git, with_install=not no_install
     )
-    run = "uv run " if shutil.which("uv") or no_install else ".venv/bin/"
-    commands = [f"{run}alembic upgrade head", f"{run}fastapi dev", f"{run}pytest"]
-    here = [] if folder == Path.cwd() else [shlex.join(["cd", str(shown)])]
-    report.created(created, [*here, *commands])
+    report.created(created, shown)
 
 
 app.command()(new)
@@ -128,7 +123,7 @@ def update(
     """Merge a newer release of the template into the project in this folder."""
     from fastperf_new import apply, project, releases, report
 
-    folder = Path.cwd()
+    folder = project.find(Path.cwd())
     if resume and abort:
         raise WrongInputError("--continue and --abort contradict each other: keep one.")
     if resume or abort:
@@ -154,7 +149,7 @@ def change(
     """Change answers of the project in this folder: add or remove what they stand for."""
     from fastperf_new import project, report
 
-    result = project.change(Path.cwd(), pairs, dry_run=dry_run)
+    result = project.change(project.find(Path.cwd()), pairs, dry_run=dry_run)
     if result is None:
         typer.echo("The project has these answers already.")
         return
@@ -168,7 +163,7 @@ def status() -> None:
     """Show the release and the answers of the project in this folder."""
     from fastperf_new import project, report
 
-    report.status(project.status(Path.cwd()))
+    report.status(project.status(project.find(Path.cwd())))
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Installing a project's dependencies with uv."""
 
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +16,16 @@ def find_uv() -> str:
     from uv import find_uv_bin  # noqa: PLC0415
 
     return shutil.which("uv") or find_uv_bin()
+
+
+def runner() -> str:
+    """Return what to type before a program of a project."""
+    return "uv run " if shutil.which("uv") else ".venv/bin/"
+
+
+def sync_command() -> str:
+    """Return what to type to lock and install a project's dependencies."""
+    return "uv sync" if shutil.which("uv") else shlex.join([find_uv(), "sync"])
 
 
 def sync(folder: Path) -> None:

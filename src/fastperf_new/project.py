@@ -29,6 +29,9 @@ class Created:
     """A new project, and what could not be done for it."""
 
     folder: Path
+    installed: bool = False
+    first_commit: str = ""  # its message, where it is left to the user
+    part_of: str = ""  # the repository that it is a part of
     warnings: list[str] = field(default_factory=list)
 
 
@@ -69,15 +72,23 @@ def new(
     if with_install:
         try:
             sync(folder)
+            created.installed = True
         except InstallError as error:
             created.warnings.append(f"The dependencies are not installed: {error}")
+    message = f"New project from fastperf-new {release.version}"
     if own_repository:
         try:
             git.run("add", "--all", cwd=folder)
-            message = f"New project from fastperf-new {release.version}"
             git.run("commit", "--quiet", "--no-verify", "-m", message, cwd=folder)
         except git.GitError as error:
-            created.warnings.append(f"There is no first commit: {error}")
+            reason = str(error)
+            if not git.line("var", "GIT_AUTHOR_IDENT", cwd=folder):
+                reason = "tell git who you are (git config --global user.name, and user.email)."
+            created.warnings.append(f"There is no first commit: {reason}")
+            created.first_commit = message
+    elif with_git:
+        created.part_of = git.line("rev-parse", "--show-toplevel", cwd=folder)
+        created.first_commit = message
     return created
 
 
@@ -137,12 +148,15 @@ class Project:
 class Updated:
     """What an update or a change did, or with `dry_run` would do."""
 
+    folder: Path
     changed: list[str]
     version: str
     conflicts: list[str]
     left_deleted: list[str]
+    changes: Answers  # what a change was asked for, as far as it was not so
     new_answers: Answers  # to questions that the project had not been asked
     dropped: list[str]  # questions that are no more
+    not_ignored: list[str]  # files that git ignored before
     diff: str
 
 
@@ -156,6 +170,16 @@ class Status:
     unfinished: bool
 
 
+def find(folder: Path) -> Path:
+    """Return the project that a folder is in, looking upwards in its repository; else the folder."""
+    for parent in (folder, *folder.parents):
+        if (parent / record.FILE).is_file():
+            return parent
+        if (parent / ".git").exists():
+            break
+    return folder
+
+
 def read(folder: Path) -> Project:
     """Read a project's answers file.
 
@@ -166,7 +190,7 @@ def read(folder: Path) -> Project:
     if not path.is_file():
         raise NotReadyError(
             f"{folder} is not a project made by fastperf: it has no {record.FILE}."
-            " Run the command in the project's own folder."
+            " Run the command inside the project."
         )
     try:
         source, commit, answers = record.read_record(path.read_text(encoding="utf-8"))
@@ -180,8 +204,10 @@ def read(folder: Path) -> Project:
     return Project(folder, commit.removeprefix("v"), answers)
 
 
-def check_ready(folder: Path) -> None:
+def check_ready(folder: Path, *, dry_run: bool) -> None:
     """Refuse a project whose state git could not give back.
+
+    A dry run takes any but for the answers file: it shows what the last commit would become.
 
     Raises:
         NotReadyError: when it is not in a repository with a commit, has changes that are
@@ -208,11 +234,13 @@ def check_ready(folder: Path) -> None:
     for name in ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"):
         if (folder / git.line("rev-parse", "--git-path", name, cwd=folder)).exists():
             raise NotReadyError("A merge or rebase is under way here: finish it first.")
-    changes = git.run("status", "--porcelain", "--untracked-files=all", "--", ".", cwd=folder)
+    where = record.FILE if dry_run else "."
+    changes = git.run("status", "--porcelain", "--untracked-files=all", "--", where, cwd=folder)
     if changes.strip():
         first = changes.decode(errors="replace").splitlines()[0][3:]
         raise NotReadyError(
-            f"There are changes that are not committed ({first}): commit or stash them first."
+            f"There are changes that are not committed ({first}):"
+            " commit them first, or put them aside with git stash -u."
         )
 
 
@@ -224,7 +252,7 @@ def update(folder: Path, release: Release, *, dry_run: bool) -> Updated | None:
         WrongInputError: when the release is older than the project's.
     """
     project = read(folder)
-    check_ready(folder)
+    check_ready(folder, dry_run=dry_run)
     if project.version == release.version != releases.DEVELOPMENT:
         return None
     old = _release_of(project)
@@ -249,7 +277,7 @@ def change(folder: Path, pairs: list[str], *, dry_run: bool) -> Updated | None:
     project = read(folder)
     release = _release_of(project)
     changes = record.parse_pairs(pairs, release.questionnaire)
-    check_ready(folder)
+    check_ready(folder, dry_run=dry_run)
     if all(project.answers.get(key) == answer for key, answer in changes.items()):
         return None
     return _merge(project, release, release, changes, dry_run=dry_run)
@@ -286,6 +314,13 @@ def _release_of(project: Project) -> Release:
     return releases.get(project.version)
 
 
+def _untracked(folder: Path) -> list[str]:
+    """Return the files and folders that git neither knows nor ignores: none before an update."""
+    words = ("--others", "--exclude-standard", "--directory", "--no-empty-directory", "-z")
+    printed = git.run("ls-files", *words, "--", ".", cwd=folder)
+    return [os.fsdecode(path) for path in printed.split(b"\0") if path]
+
+
 def _merge(
     project: Project, old: Release, new: Release, changes: Answers, *, dry_run: bool
 ) -> Updated:
@@ -308,15 +343,22 @@ def _merge(
             if not dry_run:
                 applying.apply(project.folder, merge)
             return Updated(
+                folder=project.folder,
                 changed=[change.path for change in merge.changes],
                 version=new.version,
                 conflicts=sorted(merge.conflicts),
                 left_deleted=merge.left_deleted,
+                changes={
+                    key: answer
+                    for key, answer in changes.items()
+                    if project.answers.get(key) != answer
+                },
                 new_answers={
                     key: answer
                     for key, answer in after.items()
                     if key not in project.answers and key not in changes
                 },
                 dropped=sorted(project.answers.keys() - {q.key for q in new.questionnaire}),
+                not_ignored=[] if dry_run else _untracked(project.folder),
                 diff=merge.diff() if dry_run else "",
             )

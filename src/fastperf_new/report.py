@@ -1,14 +1,18 @@
 """What people get to see."""
 
+import os
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import typer
 
-from fastperf_new import releases
+from fastperf_new import install, releases
+from fastperf_new.apply import way_back
 from fastperf_new.project import Created, Status, Updated
-from fastperf_new.questions import Answer, Answers, Questionnaire
+from fastperf_new.questions import Answer, Answers, Question, Questionnaire
+
+SERVERS = ("scripts/postgresql.py", "scripts/mysql.py", "scripts/redis.py")
 
 
 def warning(message: str) -> None:
@@ -48,23 +52,52 @@ def replay(
     return shlex.join([*words, *flags])
 
 
-def created(project: Created, commands: list[str]) -> None:
-    """Print what to type next."""
+def created(project: Created, shown: Path) -> None:
+    """Print what to type next.
+
+    Args:
+        shown: the project's folder as it was typed.
+    """
     typer.secho(f"Created {project.folder}.", fg="green")
     for message in project.warnings:
         warning(message)
-    typer.echo("Next:")
-    for command in commands:
-        typer.echo(f"  {command}")
+    if project.part_of:
+        typer.echo(f"It is part of the repository {project.part_of}, and not committed there.")
+    run = install.runner()
+    commands = _enter(project.folder, shown)
+    commands += [] if project.installed else [install.sync_command()]
+    commands += _servers(project.folder, SERVERS)
+    commands += [f"{run}alembic upgrade head", f"{run}fastapi dev", f"{run}pytest"]
+    commands += _commit(project.first_commit) if project.first_commit else []
+    _list("Next:", commands)
+
+
+def _enter(folder: Path, shown: str | Path) -> list[str]:
+    return [] if folder == Path.cwd() else [shlex.join(["cd", str(shown)])]
+
+
+def _servers(folder: Path, scripts: Iterable[str]) -> list[str]:
+    """Return what starts the servers that a project needs beside it."""
+    return [
+        f"{install.runner()}python {script}  # in another terminal"
+        for script in SERVERS
+        if script in scripts and (folder / script).exists()
+    ]
+
+
+def _commit(message: str) -> list[str]:
+    return ["git add -A .", shlex.join(["git", "commit", "-m", message])]
 
 
 def updated(result: Updated, *, dry_run: bool) -> None:
     """Print what an update did, and what is left to the user."""
+    changes = ", ".join(f"{key} to {text_of(answer)}" for key, answer in result.changes.items())
     if dry_run:
         typer.echo(result.diff, nl=False)
         typer.echo(f"Would change {len(result.changed)} files; nothing was written.")
     else:
-        typer.secho(f"The project is at {result.version}: {len(result.changed)} files.", fg="green")
+        done = f"Changed {changes}" if changes else f"The project is at {result.version}"
+        typer.secho(f"{done}: {len(result.changed)} files.", fg="green")
     for key, answer in result.new_answers.items():
         typer.echo(f"New answer {key}={text_of(answer)}; another: fastperf change {key}=...")
     for key in result.dropped:
@@ -76,14 +109,27 @@ def updated(result: Updated, *, dry_run: bool) -> None:
         _list("Both you and the template changed these:", result.conflicts)
     if dry_run:
         return
-    typer.echo("Next:")
+    _list(
+        "Git ignored these, and no longer does; remove them or ignore them before you commit:",
+        result.not_ignored,
+    )
     look = "git diff --staged"
     if result.conflicts:
         look = "git status  # resolve what is unmerged (look for <<<<<<<), then git add it"
-    typer.echo(f"  {look}")
-    typer.echo('  uv run alembic revision --autogenerate -m "update"  # if a model changed')
-    typer.echo("  uv run pytest")
-    typer.echo(f'  git commit -am "Update to fastperf-new {result.version}"')
+    run = install.runner()
+    commands = [*_enter(result.folder, os.path.relpath(result.folder)), look]
+    if "pyproject.toml" in result.changed or not (result.folder / ".venv").is_dir():
+        commands.append(f"{install.sync_command()}  # brings uv.lock up to date too")
+    commands += [
+        *_servers(result.folder, result.changed),
+        f'{run}alembic revision --autogenerate -m "update"  # if a model changed; read it',
+        f"{run}alembic upgrade head",
+        f"{run}pytest",
+        *_commit(f"Change {changes}" if changes else f"Update to fastperf-new {result.version}"),
+    ]
+    _list("Next:", commands)
+    if result.conflicts:
+        typer.echo(f"To take it back: {way_back(result.folder)}")
 
 
 def status(state: Status) -> None:
@@ -106,10 +152,6 @@ def preview(paths: list[str]) -> None:
 
 def options(questionnaire: Questionnaire) -> None:
     """Print every question, its choices and its default."""
-    presets = questionnaire["preset"].values
-    defaults = {
-        preset: questionnaire.complete({"name": "shop", "preset": preset}) for preset in presets
-    }
     for question in questionnaire:
         typer.secho(question.key, bold=True)
         typer.echo(f"  {question.help}")
@@ -118,16 +160,31 @@ def options(questionnaire: Questionnaire) -> None:
         elif question.values:
             typer.echo(f"    {' or '.join(question.values)}")
         if question.key not in ("name", "preset"):
-            by_preset = {
-                # What is asked only after another answer has no part in a preset.
-                preset: text_of(answers.get(question.key, question.default_after(answers) or ""))
-                for preset, answers in defaults.items()
-            }
-            if len(set(by_preset.values())) == 1:
-                typer.echo(f"  Default: {next(iter(by_preset.values()))}")
-            else:
-                told = ", ".join(f"{answer} in {preset}" for preset, answer in by_preset.items())
-                typer.echo(f"  Default: {told}")
+            defaults = list(_defaults(questionnaire, question))
+            told = ", ".join(f"{answer} in {where}" for answer, where in defaults)
+            if len({answer for answer, _ in defaults}) == 1:
+                told = defaults[0][0]
+            typer.echo(f"  Default: {told}")
+
+
+def _defaults(questionnaire: Questionnaire, question: Question) -> Iterator[tuple[str, str]]:
+    """Give each default of a question, and where it is one: in which preset, after what."""
+    before = next((other for other in questionnaire if _decides(other, question)), None)
+    for preset in questionnaire["preset"].values:
+        after: dict[str, list[str]] = {}
+        for value in before.values if before else [""]:
+            given: Answers = {"name": "shop", "preset": preset}
+            given |= {before.key: before.parse(value)} if before else {}
+            answers = questionnaire.complete(given)
+            # What is asked only after another answer has no part in a preset.
+            answer = answers.get(question.key, question.default_after(answers) or "")
+            after.setdefault(text_of(answer), []).append(value)
+        for text, values in after.items():
+            yield text, f"{preset} with {' or '.join(values)}" if len(after) > 1 else preset
+
+
+def _decides(other: Question, question: Question) -> bool:
+    return other.key != "preset" and bool(other.values) and question.follows(other.key)
 
 
 def _list(title: str, lines: Iterable[str], indent: str = "  ") -> None:
