@@ -391,6 +391,13 @@ DATA_FAULTS = [
     ("app/health.py", "if missing:", "if False:", "without_migration"),
 ]
 
+ENV, SORTED = "migrations/env.py", "if isinstance(op, DropTableOp) else 0"
+MIGRATION_FAULTS = [
+    ("postgresql", ENV, SORTED, "if False else 0", "dropped_after_those"),
+    ("mysql", ENV, SORTED, "if False else 0", "dropped_after_those"),
+    ("mysql", ENV, "op.table_name in gone", "False", "dropped_after_those"),
+]
+
 FAULTS = [
     ("app/background.py", "except Exception:", "except KeyError:", "drops_nothing"),
     ("app/background.py", "FAILURES.add(name)", "pass", "drops_nothing"),
@@ -1351,6 +1358,7 @@ def _faults() -> Iterator[Fault]:
                 yield database, *fault
     for fault in FAULTS:
         yield "sqlite", *fault
+    yield from MIGRATION_FAULTS
     yield from GUNICORN_FAULTS
     yield from CACHE_FAULTS
     yield from REDIS_FAULTS
