@@ -21,7 +21,7 @@ url = context.get_x_argument(as_dictionary=True).get("url", settings.url)
 def put_in_order(migration: MigrationContext, _: object, scripts: list[MigrationScript]) -> None:
     """Drop a table after those that refer to it, and its indexes with it.
 
-    Autogenerate drops tables in no order, and MySQL keeps an index that a foreign key needs.
+    Autogenerate drops tables in no order, and indexes that a foreign key may still need.
     """
     for script in scripts:
         up, down = script.upgrade_ops, script.downgrade_ops
