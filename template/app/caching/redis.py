@@ -1,6 +1,8 @@
 """Entries in Redis: all workers and hosts share them, and a write is seen by all at once.
 
-Whatever goes wrong with Redis is a miss, quickly, and is counted.
+Whatever goes wrong with Redis is a miss, quickly, and is counted. A write that it has not heard of
+is told once it is back: what it changed is old for other workers until then, at most until its
+time is up.
 """
 
 import asyncio
@@ -70,7 +72,8 @@ class CacheSettings(CommonSettings):
     url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
     timeout: float = Field(default=0.1, gt=0, allow_inf_nan=False)  # seconds
     # Of all its keys: services that share a Redis need different ones. It is made of the
-    # database's address and name unless it is set.
+    # database's address and name: set it where processes of one service reach their database by
+    # different addresses, or two services theirs by the same.
     prefix: str = PREFIX
 
 
