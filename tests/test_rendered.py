@@ -825,7 +825,7 @@ CACHE_FAULTS = [
     ("sqlite", LAYER, '("GET", "HEAD")', '("GET", "HEAD", "POST")', "other_methods_pass"),
     ("sqlite", ANSWERS, 'if start["status"] not in', "if 0 in", KEPT),
     ("sqlite", ANSWERS, 'case b"set-cookie":', 'case b"no-cookie":', KEPT),
-    ("sqlite", ANSWERS, 'return value != b"gzip"', "return False", KEPT),
+    ("sqlite", POLICY, "or self.encodes(coding)", "or coding", "where_they_are_encoded"),
     ("sqlite", ANSWERS, "[*entry.headers]", "entry.headers", "layer_adds"),
     ("sqlite", ANSWERS, "if pair[0] not in CONDITIONS", "", "taken_for_the_whole"),
     ("sqlite", ANSWERS, 'b"no-store" in value.lower()', "False", KEPT),

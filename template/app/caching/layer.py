@@ -74,10 +74,7 @@ class ResponseCache:
         for middleware in app.user_middleware:
             if encodes := getattr(middleware.cls, "encodes", None):
                 self.encodes = lru_cache(maxsize=128)(encodes)
-        routes = [
-            Route(path, policy, varies_by_encoding=self.encodes is not None)
-            for path, policy in self.cache.policies.items()
-        ]
+        routes = [Route(path, policy, self.encodes) for path, policy in self.cache.policies.items()]
         for route in routes:
             route.check(app)
         return routes

@@ -104,11 +104,12 @@ class Route:
     Args:
         path: with all prefixes, as FastAPI serves it.
         policy: what may be kept of it.
+        encodes: for which `Accept-Encoding` a middleware further in encodes, where there is one.
     """
 
     path: str
     policy: Cached
-    varies_by_encoding: bool = False
+    encodes: Callable[[str], bool] | None = None
 
     def __post_init__(self) -> None:
         self._pattern, _, self._convertors = compile_path(self.path)
@@ -116,7 +117,7 @@ class Route:
         self._query = frozenset(self.policy.query)
         self._headers = [name.encode() for name in self.policy.headers]
         self._varies = [*self.policy.headers]
-        if self.varies_by_encoding:
+        if self.encodes is not None:
             self._varies.append("accept-encoding")
         if self.policy.user is not None:
             self._varies += ["authorization", "cookie"]
@@ -166,6 +167,10 @@ class Route:
     def has_in_key(self, vary: str) -> bool:
         """Tell whether the key has all that a `Vary` header names, in lower case."""
         return {name.strip() for name in vary.split(",")} <= {*self._varies}
+
+    def tells_apart(self, coding: str) -> bool:
+        """Tell whether the key says that who asks can read this content coding."""
+        return self.encodes is None or self.encodes(coding)
 
     def entry(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> Entry:
         """Return an answer as it is kept, with validators, and with what caches may do with it."""
