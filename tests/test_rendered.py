@@ -831,7 +831,7 @@ CACHE_FAULTS = [
     ("sqlite", ANSWERS, 'b"no-store" in value.lower()', "False", KEPT),
     ("sqlite", ANSWERS, "return not self._route.has_in_key(", "return not (", KEPT),
     ("sqlite", ANSWERS, " and len(body) <= self._limit", "", KEPT),
-    ("sqlite", ANSWERS, 'not message.get("more_body") and ', "", "keeps_nobody_waiting"),
+    ("sqlite", ANSWERS, 'not message.get("more_body") and ', "", "taken_for_the_whole"),
     ("sqlite", ANSWERS, '"method": "GET", "headers"', '"headers"', "a_head_is_a_get"),
     ("sqlite", ANSWERS, '{**scope, "method": "GET"} if', "scope if", "heads_at_once"),
     (
