@@ -915,6 +915,13 @@ CACHE_FAULTS = [
     (
         "sqlite",
         DATA + "writes.py",
+        "if not session.in_nested_transaction()",
+        "if True",
+        "hears_of_every_commit",
+    ),
+    (
+        "sqlite",
+        DATA + "writes.py",
         'event.listen(self.sessions, "after_commit", _note_commit)',
         "",
         "hears_of_every_commit",

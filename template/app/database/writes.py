@@ -92,4 +92,5 @@ class WriteRoad:
 
 
 def _note_commit(session: Session) -> None:
-    session.info[_COMMITTED] = True
+    if not session.in_nested_transaction():  # a savepoint may still be rolled back with the rest
+        session.info[_COMMITTED] = True

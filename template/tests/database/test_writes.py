@@ -73,7 +73,8 @@ async def test_who_listens_hears_of_every_commit(database: Database, how: str) -
     assert len(told) == 1
     with suppress(RuntimeError):
         async with database.writes.session() as session:
-            await session.execute(update(counters).values(value=8))
+            async with session.begin_nested():
+                await session.execute(update(counters).values(value=8))
             raise RuntimeError
     database.writes.after_commit.remove(listen)
 
