@@ -450,6 +450,15 @@ FAULTS = [
     ("app/main.py", " if guard.docs else None", "", "there_is_none"),
     ("app/main.py", 'settings.environment == "development"', "True", "there_is_none"),
     ("app/main.py", "if guard.cors_origins:", "if False:", "they_may_call_it"),
+    ("app/main.py", 'expose_headers=["Location", "Retry-After", "X-Request-ID"],', "", "it_failed"),
+    (
+        "app/main.py",
+        "    return app\n",
+        "    outer = app.user_middleware.pop(0)\n"
+        "    app.user_middleware.insert(1, outer)\n"
+        "    return app\n",
+        "it_failed",
+    ),
     ("app/metrics/prometheus.py", ' if method in METHODS else "OTHER"', "", "makes_up"),
     ("app/metrics/prometheus.py", 'or "unknown"', 'or request.scope["path"]', "makes_up"),
     ("app/metrics/prometheus.py", "if expected and not", "if not expected and not", "asked_for"),

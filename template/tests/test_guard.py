@@ -180,6 +180,17 @@ class TestSites:
         assert answer.status_code == 413
         assert answer.headers["access-control-allow-origin"] == "https://example.org"
 
+    async def test_they_see_that_it_failed(self, app: FastAPI, client: AsyncClient) -> None:
+        @app.get("/broken")
+        async def broken() -> None:
+            raise RuntimeError
+
+        answer = await client.get("/broken", headers={"Origin": "https://example.org"})
+
+        assert answer.status_code == 500
+        assert answer.headers["access-control-allow-origin"] == "https://example.org"
+        assert "x-request-id" in answer.headers["access-control-expose-headers"].lower()
+
     @pytest.mark.parametrize(
         ("origin", "allowed"), [("https://example.org", True), ("https://evil.com", False)]
     )
