@@ -283,7 +283,7 @@ DATA_FAULTS = [
     ),
     (
         DATA + "asyncpg_reads.py",
-        "raise UnavailableError from error",
+        "raise UnavailableError.because(error) from error",
         "raise",
         "breaks_during_a_read",
     ),
@@ -389,6 +389,8 @@ DATA_FAULTS = [
         "busy_service_stays_ready",
     ),
     ("app/health.py", "if missing:", "if False:", "without_migration"),
+    (DATA + "gate.py", "UnavailableError.logged > PAUSE", "0 > PAUSE", "not_by_each_request"),
+    (DATA + "gate.py", "UnavailableError.logged > PAUSE", "0 < PAUSE", "not_by_each_request"),
 ]
 
 ENV, SORTED = "migrations/env.py", "if isinstance(op, DropTableOp) else 0"

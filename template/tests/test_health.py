@@ -1,15 +1,24 @@
 """Liveness and readiness."""
 
 import asyncio
+import logging
 from math import inf
 from time import monotonic
 
 import pytest
+from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import MetaData, Table
 
 from app import health
-from app.database import TABLES, Base, Database, DatabaseSettings
+from app.database import (
+    TABLES,
+    Base,
+    Database,
+    DatabaseSettings,
+    Reads,
+    UnavailableError,
+)
 from app.database.gate import Gate
 
 
@@ -88,3 +97,21 @@ class TestWithoutDatabase:
 
         assert response.status_code == 503
         assert response.json()["detail"] == "The database does not answer."
+
+    async def test_the_log_is_told_why_and_not_by_each_request(
+        self,
+        app: FastAPI,
+        client: AsyncClient,
+        caplog: pytest.LogCaptureFixture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        @app.get("/tables")
+        async def count_tables(reads: Reads) -> int:
+            return len(await reads.all(TABLES))
+
+        monkeypatch.setattr(UnavailableError, "logged", -inf)
+        answers = [await client.get("/tables") for _ in range(5)]
+
+        assert [answer.status_code for answer in answers] == [503] * 5
+        (record,) = [record for record in caplog.records if record.exc_info]
+        assert record.levelno == logging.WARNING

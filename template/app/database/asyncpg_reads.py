@@ -156,7 +156,7 @@ class AsyncpgReads:
             self.gate.answered = monotonic()
             clean = True
         except UNAVAILABLE as error:
-            raise UnavailableError from error
+            raise UnavailableError.because(error) from error
         except asyncpg.PostgresError:
             clean = True  # the server has refused the statement, and is ready for the next one
             raise

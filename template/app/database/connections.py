@@ -24,7 +24,7 @@ def tell_unavailable(engine: AsyncEngine, *errors: type[Exception]) -> None:
         try:
             return dialect.connect(*arguments, **options)
         except caught as error:
-            raise UnavailableError from error
+            raise UnavailableError.because(error) from error
 
 
 def check_after_idling(engine: AsyncEngine) -> None:

@@ -40,5 +40,5 @@ class CoreReads:
                 return [row._asdict() for row in result]
         except DBAPIError as error:
             if self._is_unavailable(error):
-                raise UnavailableError from error
+                raise UnavailableError.because(error) from error
             raise

@@ -5,18 +5,36 @@ under load the unlucky wait ten times as long as the others.
 """
 
 import asyncio
+import logging
 from collections import deque
 from math import inf
+from time import monotonic
 from types import TracebackType
+from typing import ClassVar
 
 from app.errors import ProblemError
+
+logger = logging.getLogger(__name__)
+
+PAUSE = 10.0  # seconds between two causes in the log: each request has one while it is away
 
 
 class UnavailableError(ProblemError):
     """The database cannot take the request now; the same one may pass in a moment."""
 
+    logged: ClassVar[float] = -inf  # when a cause last was, by `time.monotonic`
+
     def __init__(self, detail: str = "The database is not available.") -> None:
         super().__init__(503, detail, headers={"Retry-After": "1"})
+
+    @classmethod
+    def because(cls, error: Exception) -> "UnavailableError":
+        """Return it for an error of the driver's, which the log is told of now and then."""
+        now = monotonic()
+        if now - UnavailableError.logged > PAUSE:
+            UnavailableError.logged = now
+            logger.warning("the database is not available", exc_info=error)
+        return cls()
 
 
 class BusyError(UnavailableError):

@@ -84,7 +84,7 @@ class DatabaseSettings(ServerSettings):
                 return min(int(limit) for limit in limits.one() if limit > 0)  # 0 is no limit
         except DBAPIError as error:
             if is_unavailable(error):
-                raise UnavailableError from error
+                raise UnavailableError.because(error) from error
             raise
 
 

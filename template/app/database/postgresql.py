@@ -94,7 +94,7 @@ class DatabaseSettings(ServerSettings):
         try:
             connection = await asyncpg.connect(**connect_options(url) | {"timeout": 5})
         except UNAVAILABLE as error:
-            raise UnavailableError from error
+            raise UnavailableError.because(error) from error
         try:
             limits: list[int] = await connection.fetchrow(_LIMITS)
             return min(limit for limit in limits if limit >= 0)

@@ -82,7 +82,7 @@ class WriteRoad:
                 session.info[_COMMITTED] = True
         except DBAPIError as error:
             if self._is_unavailable(error):
-                raise UnavailableError from error
+                raise UnavailableError.because(error) from error
             raise
         finally:
             writing.now = False
