@@ -556,7 +556,7 @@ FAULTS = [
         "None",
         "forged_cursor",
     ),
-    ("app/items/schemas.py", "ge=1, le=MAX_ID", "", "impossible_id"),
+    ("app/fields.py", "ge=1, le=MAX_ID", "", "no_others_are"),
     (
         "app/items/schemas.py",
         "name: Name | MISSING = MISSING",
@@ -564,7 +564,7 @@ FAULTS = [
         "invalid_change",
     ),
     ("app/items/schemas.py", 'extra="forbid"', 'extra="ignore"', "invalid_change"),
-    ("app/items/schemas.py", 'pattern=r"^[^\\x00]*$"', "", "invalid_item"),
+    ("app/fields.py", 'pattern=r"^[^\\x00]*$"', "", "without_a_nul"),
     ("app/items/routes.py", " -> Page[ItemRead]", "", "every_answer_has_a_schema"),
     (
         "app/pagination.py",

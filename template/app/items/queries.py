@@ -6,17 +6,17 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, Field, TypeAdapter
+from pydantic import AfterValidator, AwareDatetime, TypeAdapter
 from sqlalchemy import bindparam, func, select
 
 from app.database import ID, Query, ReadRoad, Row, any_of
 from app.items.models import Item, Owner, Tag
-from app.items.schemas import MAX_ID, ItemRead, ItemStats, OwnerRead
+from app.items.schemas import ItemId, ItemRead, ItemStats, OwnerRead
 from app.pagination import Cursor, after, limit_to, offset_by
 
 ItemKey = tuple[
     Annotated[AwareDatetime, AfterValidator(lambda moment: moment.astimezone(UTC))],
-    Annotated[int, Field(ge=1, le=MAX_ID)],
+    ItemId,
 ]
 
 CURSOR: Cursor[tuple[datetime, int]] = Cursor(ItemKey)

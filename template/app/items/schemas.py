@@ -3,15 +3,12 @@
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import Path
 from pydantic import MISSING, AfterValidator, BaseModel, ConfigDict, Field
 
-# The range of a 64-bit key: a larger number would fail in the driver.
-MAX_ID = 2**63 - 1
+from app.fields import Id, Text
 
-ItemId = Annotated[int, Path(ge=1, le=MAX_ID)]
-OwnerId = Annotated[int, Field(ge=1, le=MAX_ID)]
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+ItemId = Id
+Name = Annotated[Text, Field(min_length=1, max_length=200)]
 Quantity = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 TagName = Annotated[str, Field(max_length=50, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 TagNames = Annotated[
@@ -43,7 +40,7 @@ class ItemCreate(BaseModel):
 
     name: Name
     quantity: Quantity = 0
-    owner_id: OwnerId | None = None
+    owner_id: Id | None = None
     tags: TagNames = []
 
 

@@ -1,12 +1,13 @@
 """What clients send and get."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from fastapi import Path
 from pydantic import BaseModel, ConfigDict, Field
 
-JobId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+from app.fields import Id
+
+JobId = Id
 
 
 class JobCreate(BaseModel):
