@@ -906,7 +906,9 @@ CACHE_FAULTS = [
     ("sqlite", MEMORY, "if time() >= ", "if 0 >= ", "an_entry_ends"),
     ("sqlite", MEMORY, "if len(self._changed) > MAX_TAGS", "if False", "for_ever"),
     ("sqlite", MEMORY, "self._forgotten = self.writes", "pass", "for_ever"),
-    ("sqlite", MEMORY, "> 1 or parent_process()", "> 9 or parent_process()", "what_that_means"),
+    ("sqlite", MEMORY, "or 1) > 1:", "or 1) > 9:", "what_that_means"),
+    ("sqlite", MEMORY, " is not None and not reloads", " is not None", "what_that_means"),
+    ("sqlite", MEMORY, "parent_process() is not None and", "False and", "what_that_means"),
     (
         "sqlite",
         CACHING + "invalidation.py",

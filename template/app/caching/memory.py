@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from itertools import chain
@@ -45,7 +46,7 @@ class MemoryStore:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[None]:
         """Say so when other workers will have other entries."""
-        if int(os.environ.get("WEB_CONCURRENCY") or 1) > 1 or parent_process() is not None:
+        if _may_have_others():
             logger.warning(
                 "this worker may give answers that another has made stale, until their time is up"
             )
@@ -86,6 +87,14 @@ def new_cache() -> Cache:
     """Return the service's cache; its limits come from the environment."""
     settings = CacheSettings()
     return Cache(MemoryStore(settings), settings, *features())
+
+
+def _may_have_others() -> bool:
+    """Tell whether a server said so, or started this process and not to reload the code."""
+    if int(os.environ.get("WEB_CONCURRENCY") or 1) > 1:
+        return True
+    reloads = "--reload" in sys.argv or sys.argv[1:2] == ["dev"]
+    return parent_process() is not None and not reloads
 
 
 def _size(made_and_entry: tuple[int, Entry]) -> int:

@@ -1,10 +1,12 @@
 """The limits of a cache in memory."""
 
 import logging
+import sys
 from time import time
 
 import pytest
 
+from app.caching import memory
 from app.caching.entries import Entry
 from app.caching.memory import HEADER, MAX_TAGS, OVERHEAD, CacheSettings, MemoryStore
 
@@ -55,16 +57,27 @@ async def test_tags_that_changed_are_not_remembered_for_ever() -> None:
     assert await kept(store, b"new", "new")
 
 
+@pytest.mark.parametrize(
+    ("workers", "is_child", "command", "told"),
+    [
+        ("1", False, "uvicorn app.main:app", 0),
+        ("2", False, "gunicorn app.main:app", 1),
+        ("1", True, "uvicorn app.main:app --workers 2", 1),
+        ("1", True, "uvicorn app.main:app --reload", 0),
+        ("1", True, "fastapi dev", 0),
+    ],
+)
 async def test_with_other_workers_it_says_what_that_means(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    workers: str, is_child: bool, command: str, told: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for workers, told in [("1", 0), ("2", 1)]:
-        monkeypatch.setenv("WEB_CONCURRENCY", workers)
-        caplog.clear()
-        with caplog.at_level(logging.WARNING):
-            async with MemoryStore(CacheSettings()).opened():
-                pass
-        assert len(caplog.records) == told
+    with pytest.MonkeyPatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setenv("WEB_CONCURRENCY", workers)
+        patch.setattr(memory, "parent_process", lambda: is_child or None)
+        patch.setattr(sys, "argv", command.split())
+        async with MemoryStore(CacheSettings()).opened():
+            pass
+
+    assert len(caplog.records) == told
 
 
 async def test_an_older_fill_does_not_take_a_newer_entrys_place() -> None:
