@@ -26,6 +26,8 @@ for number in range(100):
 """
 
 
+PREFIX = "service-metrics-"  # of the folder, as in the project's app/metrics/files.py
+
 Ask = Callable[[str], str]
 
 
@@ -101,7 +103,7 @@ def test_every_scrape_tells_of_all_workers_and_of_the_dead(
         limit = r'^database_connections_limit\{.*road="read".*\} (\S+)'
         limits = re.findall(limit, ask("/metrics"), re.MULTILINE)
     memory = Path("/dev/shm")  # noqa: S108
-    assert not list(memory.glob(f"metrics-*-{parent}-*"))  # it has gone with them
+    assert not list(memory.glob(f"{PREFIX}*-{parent}-*"))  # it has gone with them
     assert said == [50] * 40
     assert limits == ["8.0"]  # of two workers with four connections each, not of the dead one
 

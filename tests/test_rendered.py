@@ -488,7 +488,7 @@ FAULTS = [
     ("app/metrics/files.py", ".flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "", "what_is_used"),
     ("app/metrics/files.py", ".flock(lock, fcntl.LOCK_SH)", "", "last_worker_removes_it"),
     ("app/metrics/files.py", 'f"{user}{_process_ids()}-{parent}-{_started(parent)}"', '""', "each"),
-    ("app/metrics/files.py", "(None, _leave,", "(None, _held.clear,", "last_worker_removes_it"),
+    ("app/metrics/files.py", "(None, leave,", "(None, _held.clear,", "last_worker_removes_it"),
     ("app/metrics/files.py", "named == os.environ.get(CHOSEN)", "True", "have_one_each"),
     ("app/metrics/files.py", "os.O_RDWR |", "os.O_RDWR | os.O_CREAT |", "nobodys_service"),
     ("app/observability/context.py", 'context") or route', 'context") and route', "whole_template"),

@@ -47,14 +47,18 @@ def share_below(parent: int) -> None:
     folder = base / f"{user}{_process_ids()}-{parent}-{_started(parent)}"
     _held.append(_hold(folder))
     # Not `atexit`, which a process that multiprocessing has started does not come to.
-    Finalize(None, _leave, exitpriority=0)
+    Finalize(None, leave, exitpriority=0)
     os.environ[VARIABLE] = os.environ[CHOSEN] = str(folder)
     for left in base.glob(f"{user}*"):  # by services that were killed
         _remove_unless_used(left)
 
 
-def _leave() -> None:
-    """Remove the folder if no other worker uses it."""
+def leave() -> None:
+    """Remove the folder if no other worker uses it.
+
+    A service does so when it stops: uvicorn then ends its process by a signal, which skips
+    what was to be done at the end of Python.
+    """
     while _held:
         lock = _held.pop()
         lock.close()

@@ -21,6 +21,7 @@ from app.database import Database
 from app.database.recorder import Recorder
 from app.errors import ProblemError
 from app.metrics.exposition import exposition
+from app.metrics.files import leave
 from app.metrics.settings import MetricsSettings
 from app.observability.context import FinishedRequest
 from app.observability.counts import Count, all_counts
@@ -114,6 +115,7 @@ async def watch(database: Database) -> AsyncIterator[None]:
         finished_requests.listeners.remove(count_requests)
         statements.count_up()
         take_counts()
+        leave()
 
 
 def take_counts() -> None:
