@@ -5,6 +5,7 @@ https://docs.gunicorn.org/en/stable/settings.html
 
 import os
 import signal
+import sys
 from math import ceil
 from typing import Any, ClassVar
 
@@ -35,9 +36,17 @@ class ServiceWorker(UvicornWorker):
     }
 
     def init_signals(self):
-        """Let a worker that has stopped after draining exit, not die of the signal it stopped by."""
+        """Let a worker that has stopped exit and tidy up, not die of the signal it stopped by.
+
+        uvicorn raises it once more when it has; these are the handlers before and after its own.
+        """
         super().init_signals()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # until uvicorn has a handler, and after it
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def handle_exit(self, sig, frame):
+        """Stop on SIGQUIT, as which the parent hands on a SIGINT; uvicorn does not know it."""
+        signal.raise_signal(signal.SIGTERM)
 
 
 class ServiceLogger(Logger):

@@ -125,6 +125,27 @@ def test_a_stop_under_load_fails_no_request(
     if server != "uvicorn":  # its parent holds the socket open until the last worker is gone
         assert load.broken["turned away"] <= WORKERS
     assert running.log.count("the lifespan is closed") == WORKERS
+    assert "was sent SIG" not in running.log  # as gunicorn says of workers that a signal has ended
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_sigint_for_the_parent_alone_stops_all(
+    project: Callable[[str], Path], environment: Environment, server: str
+) -> None:
+    """As `kill -INT` sends it; Ctrl+C in a terminal goes to the workers too."""
+
+    async def stop(running: Service) -> float:
+        await running.workers(lambda pids: len(pids) == WORKERS)
+        running.process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        await running.stopped()
+        return time.monotonic() - began
+
+    with service(project(server), environment) as running:
+        seconds = asyncio.run(stop(running))
+
+    assert seconds < 10
+    assert running.log.count("the lifespan is closed") == WORKERS
 
 
 def test_a_hasty_stop_is_noticed(project: Callable[[str], Path], environment: Environment) -> None:
