@@ -628,8 +628,8 @@ FAULTS = [
     ),
     (
         "app/metrics/prometheus.py",
-        "statements.count_up()\n        take_counts()\n\n",
-        "statements.count_up()\n\n",
+        "statements.count_up()\n        take_counts()\n        leave",
+        "statements.count_up()\n        leave",
         "counted_last_is_told",
     ),
     (
@@ -944,6 +944,9 @@ CACHE_FAULTS = [
     ("sqlite", "app/items/cache.py", '["items", f"item:{changed.id}"]', '["items"]', "change_is"),
     ("sqlite", CACHING + "cache.py", 'rglob("cache.py")', 'rglob("no.py")', "second_answer_costs"),
     ("sqlite", LAYER, "self.encodes = lru_cache(maxsize=128)(encodes)", "pass", "vary_by_encoding"),
+    ("sqlite", LAYER, '("route", "fastapi", "endpoint")', '("route", "fastapi")', "routing_found"),
+    ("sqlite", POLICY, 'frozenset({b"age", ', "frozenset({", "or_its_connection"),
+    ("sqlite", POLICY, 'b"connection", ', "", "or_its_connection"),
 ]
 
 REDIS = CACHING + "redis.py"
@@ -978,6 +981,7 @@ REDIS_FAULTS = [
         "is_sent_at_once",
     ),
     ("sqlite", CONNECTION, ">= oldest + self._timeout", "< 0", "falls_silent"),
+    ("sqlite", LAYER, "fill.token != holder or", "", "one_worker_after_another"),
     ("sqlite", CONNECTION, "if not self.may_try()", "if False", "miss_and_quickly"),
     ("sqlite", CONNECTION, "if not answer.done():\n                        ", "", "who_leaves"),
     ("sqlite", CONNECTION, "(HiredisError, IndexError)", "KeyError", "does_not_speak"),

@@ -221,8 +221,6 @@ class RedisStore:
     async def _settled(self) -> bool:
         """Tell what is owed, before which nothing may be read; return whether all is told."""
         if self._settling is None:
-            if not self._redis.may_try():
-                return False
             self._settling = self._start(self._settle())
         settling = self._settling
         await asyncio.shield(settling)

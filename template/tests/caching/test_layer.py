@@ -622,6 +622,45 @@ async def test_what_a_layer_adds_to_an_answer_is_not_kept(service: Service) -> N
     assert "set-cookie" not in (await client.get("/thing")).headers
 
 
+async def test_what_is_said_of_one_answer_or_its_connection_is_not_kept(service: Service) -> None:
+    said = {
+        "age": "5",
+        "connection": "close",
+        "date": "Thu, 01 Jan 1970 00:00:00 GMT",
+        "keep-alive": "timeout=5",
+        "transfer-encoding": "gzip",
+    }
+
+    @service.app.get("/said")
+    async def answer() -> Response:
+        return Response("data", headers=said)
+
+    client = service.serve(said=MINUTE)
+    await client.get("/said")
+    again = await client.get("/said")
+
+    assert service.outcomes["/said", "hit"] == 1
+    assert {*said} & {*again.headers} == {"age"}
+    assert again.headers["age"] == "0"
+
+
+async def test_layers_further_out_know_what_routing_found(service: Service) -> None:
+    client = service.serve(thing=MINUTE)
+    scopes: list[Scope] = []
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        await service.app(scope, receive, send)
+        scopes.append(scope)
+
+    async with client, AsyncClient(transport=ASGITransport(outer), base_url="http://test") as asker:
+        await asker.get("/thing")
+        await asker.get("/thing")
+
+    made, hit = scopes
+    assert made["endpoint"].__name__ == "thing"
+    assert made["route"].path == hit["route"].path == "/thing"
+
+
 async def test_a_part_is_not_taken_for_the_whole(service: Service, tmp_path: Path) -> None:
     file = tmp_path / "file"
     whole = b"0123456789" * 10_000  # which is sent in pieces

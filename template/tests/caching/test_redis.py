@@ -139,6 +139,28 @@ async def test_who_has_waited_for_another_worker_looks_again(
     assert await begin(other)  # it was given back
 
 
+async def test_nobody_waits_for_one_worker_after_another(
+    stores: list[RedisStore], service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What turns out not to be kept is made by all, not by each in its turn."""
+    store, other = stores
+    rights: list[Fill] = []
+    ask = store.begin
+
+    async def as_the_next_begins(key: bytes, tags: list[str]) -> Fill:
+        if rights:
+            await other.end(key, tags, rights[-1], None)
+        rights.append(await other.begin(key, tags))
+        return await ask(key, tags)
+
+    monkeypatch.setattr(store, "begin", as_the_next_begins)
+    service.store = store
+    answer = await service.serve(CacheSettings(fill_seconds=1), thing=MINUTE).get("/thing")
+
+    assert answer.content == b"1"
+    assert [right.mine for right in rights] == [True, True]
+
+
 async def test_what_another_worker_made_between_look_up_and_right_is_taken(
     stores: list[RedisStore], service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
