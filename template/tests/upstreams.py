@@ -31,8 +31,8 @@ class Upstream:
         """Serve on a free port of this machine."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with server:
-            yield self
+        yield self
+        server.close()  # and no more: Python 3.12 would wait for connections that a client leaves open
 
     async def _serve(self, reader: StreamReader, writer: StreamWriter) -> None:
         self.opened += 1

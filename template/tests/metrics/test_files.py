@@ -205,6 +205,12 @@ class TestSharing:
         assert there == "True"
         assert not Path(ours).exists()
 
+    def test_a_process_that_serves_nothing_removes_it_too(self, tmp_path: Path) -> None:
+        ours = self.folder_of(**{VARIABLE: str(tmp_path), "WEB_CONCURRENCY": "2"})
+
+        assert ours.startswith(f"{tmp_path}/")
+        assert not Path(ours).exists()
+
     def test_one_that_others_still_use_stays(self, tmp_path: Path) -> None:
         named = {VARIABLE: str(tmp_path), "WEB_CONCURRENCY": "2"}
         ours = self.left(Path(self.folder_of(**named)))
