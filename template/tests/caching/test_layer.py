@@ -628,7 +628,7 @@ async def test_what_is_said_of_one_answer_or_its_connection_is_not_kept(service:
         "connection": "close",
         "date": "Thu, 01 Jan 1970 00:00:00 GMT",
         "keep-alive": "timeout=5",
-        "transfer-encoding": "gzip",
+        "transfer-encoding": "chunked",
     }
 
     @service.app.get("/said")

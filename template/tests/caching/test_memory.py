@@ -61,7 +61,7 @@ async def test_tags_that_changed_are_not_remembered_for_ever() -> None:
     ("workers", "is_child", "command", "told"),
     [
         ("1", False, "uvicorn app.main:app", 0),
-        ("2", False, "gunicorn app.main:app", 1),
+        ("2", False, "uvicorn app.main:app", 1),
         ("1", True, "uvicorn app.main:app --workers 2", 1),
         ("1", True, "uvicorn app.main:app --reload", 0),
         ("1", True, "fastapi dev", 0),
