@@ -489,7 +489,6 @@ FAULTS = [
     ("app/metrics/files.py", ".flock(lock, fcntl.LOCK_SH)", "", "last_worker_removes_it"),
     ("app/metrics/files.py", 'f"{user}{_process_ids()}-{parent}-{_started(parent)}"', '""', "each"),
     ("app/metrics/files.py", "(None, leave,", "(None, _held.clear,", "serves_nothing_removes_it"),
-    ("app/metrics/prometheus.py", "        leave()\n", "", "last_worker_removes_it"),
     ("app/metrics/files.py", "named == os.environ.get(CHOSEN)", "True", "have_one_each"),
     ("app/metrics/files.py", "os.O_RDWR |", "os.O_RDWR | os.O_CREAT |", "nobodys_service"),
     ("app/observability/context.py", 'context") or route', 'context") and route', "whole_template"),
