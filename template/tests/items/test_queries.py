@@ -122,7 +122,7 @@ async def test_hot_queries_walk_an_index(
     parameters: dict[str, Any],
     index: str,
 ) -> None:
-    await fill(database, 5000)  # in a small table no index pays
+    await fill(database, 20_000)  # in a small table no index pays
 
     found = await plan(query, **parameters)
 
