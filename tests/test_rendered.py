@@ -564,7 +564,7 @@ FAULTS = [
         "invalid_change",
     ),
     ("app/items/schemas.py", 'extra="forbid"', 'extra="ignore"', "invalid_change"),
-    ("app/fields.py", 'pattern=r"^[^\\x00]*$"', "", "without_a_nul"),
+    ("app/fields.py", 'pattern=r"^[^\\x00]*$"', "", "with_a_nul_is_refused"),
     ("app/items/routes.py", " -> Page[ItemRead]", "", "every_answer_has_a_schema"),
     (
         "app/pagination.py",

@@ -7,4 +7,4 @@ from pydantic import Field
 MAX_ID = 2**63 - 1  # of a 64-bit key: a driver fails at a larger number
 
 Id = Annotated[int, Field(ge=1, le=MAX_ID)]
-Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # no database bears a NUL in all of its texts
+Text = Annotated[str, Field(pattern=r"^[^\x00]*$")]  # some databases refuse a NUL, others cut there

@@ -37,5 +37,5 @@ async def test_no_others_are(client: AsyncClient, number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["\0", "tea\0", "\n\0"])
-async def test_a_text_without_a_nul(client: AsyncClient, text: str) -> None:
+async def test_a_text_with_a_nul_is_refused(client: AsyncClient, text: str) -> None:
     assert (await client.put("/notes/1", json={"text": text, "about": 1})).status_code == 422
