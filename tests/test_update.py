@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from fastperf_new import apply, releases
+from fastperf_new import apply, journal, releases, repository
 from fastperf_new.answers import FILE
 from fastperf_new.errors import Exit, RefusedError
 from fastperf_new.install import find_uv
@@ -152,7 +152,10 @@ def test_a_conflict_is_left_to_the_user(make_project: Make) -> None:
     done = project.run("update", "--release", "0.2.0")
 
     assert done.returncode == Exit.CONFLICTS
-    assert "Both you and the template changed these:\n  app/settings.py\n" in done.stdout
+    assert (
+        "Both you and the template changed these; look for <<<<<<< in them:\n  app/settings.py\n"
+        in done.stdout
+    )
     text = project.read("app/settings.py")
     assert "<<<<<<< yours\n" in text
     assert ">>>>>>> fastperf-0.2.0\n" in text
@@ -535,7 +538,7 @@ def in_child(project: Path, merge: Merge, act: Callable[[int], None]) -> int:
     if child == 0:
         at_mutations(project, act)
         try:
-            apply.apply(project, merge)
+            apply.apply(repository.find(project), merge)
         except RefusedError:
             os._exit(REFUSED)
         except BaseException:
@@ -543,6 +546,11 @@ def in_child(project: Path, merge: Merge, act: Callable[[int], None]) -> int:
             os._exit(2)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def interrupted_in(folder: Path) -> bool:
+    """Whether an update was begun there and neither finished nor taken back."""
+    return journal.is_there(repository.find(folder))
 
 
 def kill_at(number: int) -> Callable[[int], None]:
@@ -588,13 +596,15 @@ def story(make_project: Make, tmp_path: Path) -> Iterator[Story]:
     for version in ("0.1.0", "0.2.0"):
         release = releases.get(version)
         render(release, release.questionnaire.complete({"name": "shop"}), tmp_path / version)
-    with merged(before.folder, tmp_path / "0.1.0", tmp_path / "0.2.0", "fastperf-0.2.0") as merge:
+    with merged(
+        repository.find(before.folder), tmp_path / "0.1.0", tmp_path / "0.2.0", "fastperf-0.2.0"
+    ) as merge:
         yield Story(before, after, merge, Project(tmp_path / "copy"))
 
 
 @pytest.mark.parametrize("finish", [apply.resume, apply.undo], ids=["continue", "abort"])
 def test_killed_anywhere_it_can_be_finished_or_taken_back(
-    story: Story, tmp_path: Path, finish: Callable[[Path], None]
+    story: Story, tmp_path: Path, finish: Callable[[repository.Repository], None]
 ) -> None:
     """A copy of the files before a mutation is what a kill would leave there: no lock, no process."""
     before, after = story.state(story.before), story.state(story.after)
@@ -606,14 +616,14 @@ def test_killed_anywhere_it_can_be_finished_or_taken_back(
 
     def check(number: int) -> None:
         duplicate(folder, killed.folder)
-        if apply.interrupted(killed.folder):
+        if interrupted_in(killed.folder):
             with log.open("a") as lines:
                 lines.write(f"{number}\n")
-            finish(killed.folder)
+            finish(repository.find(killed.folder))
             assert story.state(killed) == expected, f"killed at {number}"
         else:
             assert story.state(killed) in (before, after), f"killed at {number}"
-        assert not apply.interrupted(killed.folder)
+        assert not interrupted_in(killed.folder)
         assert not (killed.folder / ".git/index.lock").exists()
         assert not list(killed.folder.rglob(".*.fastperf"))
 
@@ -634,12 +644,12 @@ def test_a_failure_anywhere_takes_everything_back(
 
     def check(code: int, number: int) -> None:
         assert code in (0, REFUSED), f"failed at {number}"
-        if apply.interrupted(folder):  # only its own cleaning up failed
+        if interrupted_in(folder):  # only its own cleaning up failed
             assert story.state(story.copy) == after
-            apply.resume(folder)
+            apply.resume(repository.find(folder))
             code = 0
         assert story.state(story.copy) == (after if code == 0 else before), f"failed at {number}"
-        assert not apply.interrupted(folder)
+        assert not interrupted_in(folder)
 
     def fail(number: int) -> None:
         if number == 0:
@@ -672,7 +682,7 @@ def halfway(story: Story) -> Project:
         folder = story.fresh()
         assert in_child(folder, story.merge, kill_at(number)) == KILLED
         changed = worktree(story.copy).items() ^ worktree(story.before).items()
-        if apply.interrupted(folder) and len(changed) > 10:
+        if interrupted_in(folder) and len(changed) > 10:
             return story.copy
     raise AssertionError
 

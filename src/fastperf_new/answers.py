@@ -31,7 +31,9 @@ def _load(text: str) -> dict[str, Any]:
     try:
         content = yaml.load(text, _StrictLoader)  # noqa: S506  (a SafeLoader)
         str(content).encode()
-    except (ValueError, AttributeError, TypeError, RecursionError) as error:
+    except Exception as error:  # PyYAML's constructors raise whatever Python does
+        if isinstance(error, yaml.YAMLError):
+            raise
         raise yaml.YAMLError(f"{type(error).__name__}: {error}") from None
     if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
         raise yaml.YAMLError("it must hold lines of `key: value`")

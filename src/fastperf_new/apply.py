@@ -1,412 +1,303 @@
 """Applying a merge to a project: all of it or nothing, also when the process is killed.
 
-Everything is first written to a folder in the repository's git directory: the new files,
-the old ones, the new index. Once its journal is there, every path can be brought to its
-new state (`resume`) or back to its old one (`undo`), however far the work came; a path in
-neither state was changed by someone else since, and is never overwritten.
+The new files are written aside, then a journal (`journal.py`), then file by file the old one
+is renamed away, compared with what was committed, and the new one linked in its place, which
+fails when something is there. So a file that somebody saves meanwhile is noticed, whenever that
+is, and never overwritten. Git's index is replaced last, if it still is the one that was read.
 """
 
-import hashlib
-import json
-import os
 import shlex
-import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from fastperf_new import git
+from fastperf_new import index, journal, moving, staging, stopping
 from fastperf_new.answers import FILE
 from fastperf_new.errors import NotReadyError, RefusedError
-from fastperf_new.merge import Change, Entry, Merge, is_file
+from fastperf_new.journal import NOTHING, DamagedError, Journal, state_of
+from fastperf_new.merge import Merge
+from fastperf_new.moving import ChangedError
+from fastperf_new.repository import Entry, Repository, lines_of
 
-NOTHING = ""  # the state of a path where no file is
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One path of the project, and its state before and after."""
-
-    path: str
-    old: str
-    new: str
+_UNFINISHED = (
+    "An update was interrupted here:"
+    " finish it with fastperf update --continue or take it back with fastperf update --abort."
+)
 
 
-@dataclass(frozen=True)
-class _Journal:
-    """What is to be done, and to which repository: it must still be that one."""
-
-    prefix: str  # of the project in its repository
-    head: str
-    old_index: str
-    new_index: str
-    steps: list[_Step]
-
-
-def interrupted(project: Path) -> bool:
-    """Whether an earlier run was interrupted here, or is running now."""
-    return (_folder(project) / "journal.json").exists()
-
-
-def apply(project: Path, merge: Merge) -> None:
+def apply(repo: Repository, merge: Merge) -> None:
     """Write a merge into the project's files and index.
 
     Raises:
-        NotReadyError: when a file that git does not know is in the way.
+        NotReadyError: when a file that git does not know is in the way, or somebody works on
+            the project meanwhile.
         RefusedError: when writing fails; everything is as it was, or the message says how
             to get there.
     """
-    _check(project, merge.changes)
-    with _lock(project):
-        if interrupted(project):
-            raise NotReadyError(
-                "An update was interrupted here:"
-                " finish it with fastperf update --continue or take it back with --abort."
-            )
+    staging.checked(repo, merge)  # what can be refused is, before anything is written
+    with _lock(repo):
+        check_finished(repo)
+        index.refuse_lock(repo)
+        _clear(repo)
         try:
-            _stage(project, merge)
-            _roll(project, forward=True)
+            written = staging.stage(repo, merge)
+            _forward(repo, written)
         except BaseException as error:
-            _take_back(project, error)
+            stopping.hold()
+            _take_back(repo, error)
             raise
-        try:
-            _clean(project)
-        except OSError as error:
-            raise RefusedError(
-                f"The update is in, but not cleaned up after ({error}):"
-                " mend that, then run fastperf update --continue."
-            ) from error
+        stopping.hold()  # it is in: what is left is to tidy up and to say so
+        _finish(repo)
 
 
-def resume(project: Path) -> None:
+def resume(repo: Repository) -> None:
     """Finish what was interrupted.
 
     Raises:
         NotReadyError: when there is nothing to finish, or it was worked on since.
     """
-    with _lock(project):
-        _roll(project, forward=True)
-        _clean(project)
+    with _lock(repo):
+        written = _read(repo)
+        try:
+            _forward(repo, written)
+        except ChangedError as changed:
+            raise NotReadyError(_changed_since(changed.path)) from None
+        stopping.hold()
+        _finish(repo)
 
 
-def undo(project: Path) -> None:
-    """Take back what was interrupted.
+def undo(repo: Repository) -> None:
+    """Bring everything that an interrupted update wrote back to the last commit.
 
     Raises:
-        NotReadyError: when there is nothing to take back, or it was worked on since.
+        NotReadyError: when there is nothing to undo, or it was worked on since.
     """
-    with _lock(project):
-        # Every update and change writes the answers file.
-        staged = git.line("diff", "--cached", "--name-only", "HEAD", "--", FILE, cwd=project)
-        if staged and not interrupted(project):
-            raise NotReadyError(
-                "No update was interrupted here, but one is in and not committed:"
-                f" take it back with {way_back(project)}."
-            )
-        _roll(project, forward=False)
-        _clean(project)
+    with _lock(repo):
+        if not journal.is_there(repo):
+            words = ("diff", "--cached", "--name-only", "HEAD", "--", f"{repo.prefix}{FILE}")
+            if repo.run(*words):  # every update and change writes the answers file
+                raise NotReadyError(
+                    "No update was interrupted here, but one is in and not committed:"
+                    f" take it back with {way_back(repo)}."
+                )
+        written = _read(repo)
+        try:
+            _back(repo, written, repo.committed())
+        except ChangedError as changed:
+            raise NotReadyError(_changed_since(changed.path)) from None
+        stopping.hold()
+        _finish(repo)
 
 
-def way_back(project: Path) -> str:
+def way_back(repo: Repository) -> str:
     """Return what to type to be back at the last commit, a repository around it left alone."""
-    if _prefix(project):
-        return shlex.join(["git", "restore", "--staged", "--worktree", os.path.relpath(project)])
+    if repo.prefix:
+        return shlex.join(["git", "restore", "--staged", "--worktree", _pathspec(repo)])
     return "git reset --hard"
 
 
-def _take_back(project: Path, error: BaseException) -> None:
-    """Undo after a failure; what was told wrong is told as one sentence."""
+def _pathspec(repo: Repository) -> str:
+    """Return what names the project to git, from any folder of its repository."""
+    return f":/{repo.prefix}"
+
+
+def _changed_since(path: str) -> str:
+    return (
+        f"{path} was changed after the update was interrupted:"
+        " move your version elsewhere, then try again."
+    )
+
+
+# --- what was interrupted -------------------------------------------------------------------
+
+
+def unfinished(repo: Repository) -> bool:
+    """Return whether an interrupted update left anything that differs from the last commit.
+
+    Raises:
+        GitError: when git cannot say.
+    """
+    if not journal.is_there(repo):
+        return False
     try:
-        if interrupted(project):
-            _roll(project, forward=False)
-        _clean(project)
-    except (OSError, RefusedError) as second:
+        written = journal.read(repo)
+    except DamagedError:
+        return bool(changes(repo))
+    committed, staged = repo.committed(), repo.staged()
+    return not all(
+        repo.has(step.path, committed.get(step.path))
+        and staged.get(step.path, []) == lines_of(committed.get(step.path))
+        for step in written.steps
+    )
+
+
+def check_finished(repo: Repository) -> None:
+    """Refuse while an interrupted update is neither finished nor undone.
+
+    Raises:
+        NotReadyError: then, with the ways on.
+    """
+    if unfinished(repo):
+        raise NotReadyError(_way_on(repo))
+
+
+def _way_on(repo: Repository) -> str:
+    try:
+        written = journal.read(repo)
+    except DamagedError:
+        where = shlex.quote(_pathspec(repo))
+        return (
+            "The journal of an interrupted update is damaged: bring the project to its last commit"
+            f" with git reset -q -- {where} and git stash push -u -- {where},"
+            " which keeps what you changed, then try again."
+        )
+    if written.prefix != repo.prefix:
+        return (
+            f"An update was interrupted in {written.prefix or 'the root of the repository'}:"
+            " run fastperf update --continue or fastperf update --abort there."
+        )
+    return _UNFINISHED
+
+
+def changes(repo: Repository, *, where: str = "") -> list[str]:
+    """Return what `git status` says of the project, or of one path of it; untracked files too.
+
+    Raises:
+        GitError: when git cannot say.
+    """
+    path = f"{repo.prefix}{where}" or "."
+    words = ("status", "--porcelain", "--untracked-files=all", "--", path)
+    return repo.run(*words).decode(errors="replace").splitlines()
+
+
+def project_files(repo: Repository) -> set[str]:
+    """Return the project's files in the last commit, by path from its folder.
+
+    Raises:
+        GitError: when git cannot say.
+    """
+    return {path.removeprefix(repo.prefix) for path in repo.committed()}
+
+
+def _read(repo: Repository) -> Journal:
+    if not journal.is_there(repo):
+        raise NotReadyError(
+            "No update was interrupted here: there is nothing to finish or to take back."
+        )
+    try:
+        written = journal.read(repo)
+    except DamagedError:
+        if not changes(repo):
+            _clear(repo)
+            raise NotReadyError(
+                "The project is at its last commit: there is nothing to finish or to take back."
+            ) from None
+        raise NotReadyError(_way_on(repo)) from None
+    if written.prefix != repo.prefix:
+        raise NotReadyError(_way_on(repo))
+    return written
+
+
+def _clear(repo: Repository) -> None:
+    """Make room for a new update: what is left of an old one is removed, or kept aside."""
+    if not journal.is_there(repo):
+        return
+    try:
+        written = journal.read(repo)
+    except DamagedError:
+        journal.put_aside(repo)
+        return
+    if _has_saved(repo, written):
+        journal.put_aside(repo)
+    else:
+        journal.forget(repo)
+
+
+def _has_saved(repo: Repository, written: Journal) -> bool:
+    """Return whether the files that were renamed away hold work that is nowhere else."""
+    was = journal.work_folder(repo) / "was"
+    return any(was.glob("*.saved")) or any(
+        state_of(was / str(number)) not in (step.old, NOTHING)
+        for number, step in enumerate(written.steps)
+    )
+
+
+def _take_back(repo: Repository, error: BaseException) -> None:
+    """Undo after a failure; what went wrong becomes one sentence."""
+    try:
+        index.drop_own_lock(repo)
+        if journal.is_there(repo):
+            _back(repo, journal.read(repo), None)
+            _clear(repo)
+        else:
+            journal.forget(repo)
+    except (OSError, RefusedError, DamagedError) as second:
         raise RefusedError(
-            f"The update failed ({error}), and could not be taken back ({second}):"
+            f"The update failed ({_reason(error)}), and could not be taken back ({second}):"
             " mend that, then run fastperf update --abort."
         ) from error
+    if isinstance(error, ChangedError):
+        raise NotReadyError(
+            f"{error.path} was changed while the update ran, and stays as it is; nothing else"
+            " was changed: commit your work, then try again."
+        ) from None
     if isinstance(error, OSError):
         raise RefusedError(f"Nothing was changed: {error}.") from error
 
 
-# --- where things are -----------------------------------------------------------------------
+def _reason(error: BaseException) -> str:
+    if isinstance(error, stopping.Stopped):
+        return "it was stopped"
+    return f"{error} was changed" if isinstance(error, ChangedError) else str(error)
 
 
-def _git_path(project: Path, name: str) -> Path:
-    return (project / git.line("rev-parse", "--git-path", name, cwd=project)).absolute()
-
-
-def _folder(project: Path) -> Path:
-    return _git_path(project, "fastperf")
-
-
-def _root(project: Path) -> Path:
-    return Path(git.line("rev-parse", "--show-toplevel", cwd=project))
-
-
-def _prefix(project: Path) -> str:
-    return git.line("rev-parse", "--show-prefix", cwd=project)
+def _finish(repo: Repository) -> None:
+    try:
+        _clear(repo)
+    except OSError as error:
+        raise RefusedError(
+            f"All is done, but not tidied up after ({error}):"
+            " mend that, then run fastperf update --continue."
+        ) from error
 
 
 @contextmanager
-def _lock(project: Path) -> Iterator[None]:
+def _lock(repo: Repository) -> Iterator[None]:
     """Keep a second run out; the system lets go of the lock when the process ends."""
     try:
-        with FileLock(_git_path(project, "fastperf.lock"), timeout=0):
+        with FileLock(repo.git_dir / "fastperf.lock", timeout=0):
+            index.drop_own_lock(repo)
             yield
     except Timeout:
         raise NotReadyError("Another update is running here: let it finish first.") from None
 
 
-# --- before anything is written -------------------------------------------------------------
+# --- the files, then the index ---------------------------------------------------------------
 
 
-def _check(project: Path, changes: list[Change]) -> None:
-    """Refuse to overwrite anything that differs from HEAD, whatever git status says."""
-    known = [change for change in changes if is_file(change.old)]
-    prefix = _prefix(project)
-    paths = b"".join(_quoted(f"{prefix}{change.path}") for change in known)
-    found = []
-    for words in (["--stdin-paths"], ["--stdin-paths", "--no-filters"]):
-        try:
-            printed = git.run("hash-object", *words, cwd=_root(project), stdin=paths)
-        except git.GitError as error:
-            raise NotReadyError(f"A file of the project cannot be read: {error}") from None
-        found.append(printed.decode().split())
-    for change, *oids in zip(known, *found, strict=True):
-        if change.old and change.old.oid not in oids:
-            raise NotReadyError(
-                f"{change.path} differs from what is committed, though git status hides it:"
-                " commit or restore it, then try again."
-            )
-    for change in changes:
-        for parent in list(Path(change.path).parents)[:-1]:
-            if (project / parent).is_symlink() or (project / parent).is_file():
-                raise NotReadyError(f"{parent} is in the way of the template: move it first.")
-        if not change.old and os.path.lexists(project / change.path):
-            raise NotReadyError(f"{change.path} is in the way of the template: move it first.")
+def _forward(repo: Repository, written: Journal) -> None:
+    moving.go_forward(repo, written)
+    known = {step.path: (step.old_entries, step.new_entries) for step in written.steps}
+    wanted = {step.path: step.new_entries for step in written.steps}
+    index.put(repo, wanted, known)
 
 
-def _quoted(path: str) -> bytes:
-    """Quote a path as git reads it, one a line."""
-    for character, escape in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n")):
-        path = path.replace(character, escape)
-    return os.fsencode(f'"{path}"\n')
+def _back(repo: Repository, written: Journal, committed: Mapping[str, Entry] | None) -> None:
+    moving.go_back(repo, written, committed)
+    _put_index_back(repo, written, committed)
 
 
-# --- staging --------------------------------------------------------------------------------
-
-
-def _stage(project: Path, merge: Merge) -> None:
-    folder = _folder(project)
-    shutil.rmtree(folder, ignore_errors=True)  # one without a journal did nothing
-    (folder / "new").mkdir(parents=True)
-    (folder / "old").mkdir()
-    _copy_objects(project, merge)
-    # The answers file last: it names the new release only when all of that is there.
-    changes = sorted(merge.changes, key=lambda change: (change.path == FILE, change.path))
-    steps = []
-    prefix = _prefix(project)
-    for number, change in enumerate(changes):
-        old, new = folder / "old" / str(number), folder / "new" / str(number)
-        if change.old:
-            shutil.copy2(project / change.path, old, follow_symlinks=False)
-        if change.new:
-            _write(project, new, prefix + change.path, change.new)
-            if change.old and is_file(change.old) and is_file(change.new):
-                same = change.old.mode == change.new.mode
-                mode = old.stat().st_mode & (0o777 if same else 0o666)
-                new.chmod(mode | (0 if same else new.stat().st_mode & 0o111))
-        steps.append(_Step(change.path, _state(old), _state(new)))
-    old_index, new_index = _stage_index(project, merge)
-    head = git.line("rev-parse", "HEAD", cwd=project)
-    journal = _Journal(prefix, head, old_index, new_index, steps)
-    (folder / "journal.new").write_text(json.dumps(asdict(journal), indent=1), "utf-8")
-    if hasattr(os, "sync"):
-        os.sync()  # the journal must not outlive a power cut that its files do not
-    (folder / "journal.new").replace(folder / "journal.json")
-
-
-def _copy_objects(project: Path, merge: Merge) -> None:
-    """Bring the merged files' contents into the user's repository, for its index."""
-    entries = [change.new for change in merge.changes]
-    entries += [entry for stages in merge.conflicts.values() for entry in stages.values()]
-    oids = "".join(f"{entry.oid}\n" for entry in entries if entry)
-    git.run("unpack-objects", "-q", cwd=project, stdin=merge.pack(oids))
-
-
-def _write(project: Path, target: Path, path: str, entry: Entry) -> None:
-    """Write a file as a checkout would: line ends and filters as the user's git has them."""
-    content = git.run("cat-file", "--filters", f"--path={path}", entry.oid, cwd=project)
-    if not is_file(entry):
-        target.symlink_to(os.fsdecode(content))
-        return
-    target.write_bytes(content)
-    if entry.mode == "100755":
-        target.chmod(target.stat().st_mode | 0o111)
-
-
-def _stage_index(project: Path, merge: Merge) -> tuple[str, str]:
-    """Write the index that the project shall have: all staged, conflicts in their stages."""
-    folder, root, prefix = _folder(project), _root(project), _prefix(project)
-    for name in ("index.old", "index.new"):
-        shutil.copy2(_git_path(project, "index"), folder / name)
-    null = "0" * len(git.line("rev-parse", "HEAD", cwd=project))
-
-    def entries() -> Iterator[str]:
-        for change in merge.changes:
-            if change.path not in merge.conflicts:
-                mode, oid = (change.new.mode, change.new.oid) if change.new else ("0", null)
-                yield f"{mode} {oid} 0\t{prefix}{change.path}"
-        for path, stages in merge.conflicts.items():
-            yield f"0 {null} 0\t{prefix}{path}"
-            for stage, entry in sorted(stages.items()):
-                yield f"{entry.mode} {entry.oid} {stage}\t{prefix}{path}"
-
-    git.run(
-        *("update-index", "-z", "--index-info"),
-        cwd=root,
-        env={"GIT_INDEX_FILE": str(folder / "index.new")},
-        stdin=b"".join(os.fsencode(entry) + b"\0" for entry in entries()),
-    )
-    return _index_state(project, folder / "index.old"), _index_state(project, folder / "index.new")
-
-
-# --- rolling --------------------------------------------------------------------------------
-
-
-def _state(path: Path) -> str:
-    """Return what tells one state of a path from another."""
-    if path.is_symlink():
-        return f"link {os.readlink(path)}"
-    if not path.exists():
-        return NOTHING
-    if not path.is_file():
-        return "no file"
-    executable = "x" if path.stat().st_mode & 0o100 else "-"
-    return f"{executable} {hashlib.sha256(path.read_bytes()).hexdigest()}"
-
-
-def _index_state(project: Path, index: Path) -> str:
-    """Return the same for an index; its bytes change with every look that git takes."""
-    listed = git.run(
-        "ls-files", "--stage", "-z", cwd=_root(project), env={"GIT_INDEX_FILE": str(index)}
-    )
-    return hashlib.sha256(listed).hexdigest()
-
-
-def _roll(project: Path, *, forward: bool) -> None:
-    """Bring every path of the journal to its new state, or back to its old one."""
-    folder = _folder(project)
-    journal = _read_journal(project)
-    pending = []
-    for number, step in enumerate(journal.steps):
-        wanted, other = (step.new, step.old) if forward else (step.old, step.new)
-        state = _state(project / step.path)
-        if state not in (wanted, other):
-            raise NotReadyError(
-                f"{step.path} was changed after the update was interrupted:"
-                " put your change elsewhere and restore the file, then try again."
-            )
-        if state != wanted:
-            pending.append((number, step.path, wanted, other))
-    # Removals first: what was a file may become a folder.
-    for number, path, wanted, other in sorted(pending, key=lambda step: step[2] != NOTHING):
-        source = folder / ("new" if forward else "old") / str(number)
-        _put(source, project / path, wanted, other, project)
-    for step in journal.steps:
-        _beside(project / step.path).unlink(missing_ok=True)
-    _put_index(project, "index.new" if forward else "index.old")
-
-
-def _read_journal(project: Path) -> _Journal:
-    """Read the journal, if the repository still is as it was then."""
-    try:
-        content = json.loads((_folder(project) / "journal.json").read_text("utf-8"))
-    except FileNotFoundError:
-        raise NotReadyError(
-            "No update was interrupted here: there is nothing to finish or to take back."
-        ) from None
-    steps = [_Step(**step) for step in content.pop("steps")]
-    journal = _Journal(**content, steps=steps)
-    if journal.prefix != _prefix(project):
-        raise NotReadyError(
-            f"It was in {journal.prefix or 'the root'} that an update was interrupted."
-        )
-    if journal.head != git.line("rev-parse", "HEAD", cwd=project):
-        raise NotReadyError(
-            "There were commits after the update was interrupted:"
-            f" go back with git reset --soft {journal.head[:12]}, then try again."
-        )
-    if _index_state(project, _git_path(project, "index")) not in (
-        journal.old_index,
-        journal.new_index,
-    ):
-        raise NotReadyError(
-            "Something was staged after the update was interrupted:"
-            " take it back with git restore --staged, then try again."
-        )
-    return journal
-
-
-def _beside(target: Path) -> Path:
-    return target.with_name(f".{target.name[:200]}.fastperf")
-
-
-def _put(source: Path, target: Path, wanted: str, other: str, project: Path) -> None:
-    """Bring one path from one state to the other, in one step."""
-    if wanted == NOTHING:
-        target.unlink(missing_ok=True)
-        for parent in target.parents:
-            if parent == project or any(parent.iterdir()):
-                break
-            parent.rmdir()
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    copy = _beside(target)
-    copy.unlink(missing_ok=True)
-    shutil.copy2(source, copy, follow_symlinks=False)
-    if _state(target) != other:
-        raise NotReadyError(f"{target.name} was changed just now: save your work, then try again.")
-    copy.replace(target)
-
-
-def _put_index(project: Path, name: str) -> None:
-    """Replace the index as git does, holding its lock."""
-    folder, index = _folder(project), _git_path(project, "index")
-    lock, copy = index.with_name("index.lock"), index.with_name("index.fastperf")
-    ours = [(folder / staged).read_bytes() for staged in ("index.old", "index.new")]
-    if lock.exists() and lock.read_bytes() in ours:
-        lock.unlink()  # of our own run that was killed
-    if _index_state(project, index) == _index_state(project, folder / name):
-        return
-    shutil.copyfile(folder / name, copy)
-    try:
-        _link(copy, lock)
-    except FileExistsError:
-        raise RefusedError(
-            "Another git command is running here: let it finish, then try again."
-        ) from None
-    finally:
-        copy.unlink()
-    lock.replace(index)
-
-
-def _link(source: Path, target: Path) -> None:
-    """Make a file that must not be there yet: whole or not at all, where there are links."""
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        raise
-    except OSError:
-        with target.open("xb") as file:
-            file.write(source.read_bytes())
-
-
-def _clean(project: Path) -> None:
-    """Remove the folder, the journal first: without it there is nothing to finish."""
-    (_folder(project) / "journal.json").unlink(missing_ok=True)
-    shutil.rmtree(_folder(project), ignore_errors=True)
+def _put_index_back(
+    repo: Repository, written: Journal, committed: Mapping[str, Entry] | None
+) -> None:
+    """Take out of the index what the update put there; what was staged since stays."""
+    staged = repo.staged()
+    wanted = {
+        step.path: step.old_entries if committed is None else lines_of(committed.get(step.path))
+        for step in written.steps
+        if staged.get(step.path, []) == step.new_entries != step.old_entries
+    }
+    known = {step.path: (step.new_entries, step.old_entries) for step in written.steps}
+    if wanted:
+        index.put(repo, wanted, {path: known[path] for path in wanted})

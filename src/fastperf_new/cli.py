@@ -121,23 +121,28 @@ def update(
     ] = False,
 ) -> None:
     """Merge a newer release of the template into the project in this folder."""
-    from fastperf_new import apply, project, releases, report
+    from fastperf_new import apply, project, releases, report, repository
 
-    folder = project.find(Path.cwd())
+    here = Path.cwd()
+    folder = project.find(here)
     if resume and abort:
         raise WrongInputError("--continue and --abort contradict each other: keep one.")
     if resume or abort:
         project.read(folder)
-        (apply.resume if resume else apply.undo)(folder)
-        typer.echo("Finished." if resume else "Taken back.")
+        (apply.resume if resume else apply.undo)(repository.find(folder))
+        typer.echo(
+            "Update finished: look at git diff --staged, then commit."
+            if resume
+            else "Update aborted. The project is at its last commit."
+        )
         return
     template = releases.get(release) if release else releases.latest()
     result = project.update(folder, template, dry_run=dry_run)
     if result is None:
         typer.echo(f"The project is at {template.version} already.")
         return
-    report.updated(result, dry_run=dry_run)
-    if result.conflicts:
+    report.updated(result, here, dry_run=dry_run)
+    if result.conflicts or result.broken:
         raise typer.Exit(Exit.CONFLICTS)
 
 
@@ -149,12 +154,13 @@ def change(
     """Change answers of the project in this folder: add or remove what they stand for."""
     from fastperf_new import project, report
 
-    result = project.change(project.find(Path.cwd()), pairs, dry_run=dry_run)
+    here = Path.cwd()
+    result = project.change(project.find(here), pairs, dry_run=dry_run)
     if result is None:
         typer.echo("The project has these answers already.")
         return
-    report.updated(result, dry_run=dry_run)
-    if result.conflicts:
+    report.updated(result, here, dry_run=dry_run)
+    if result.conflicts or result.broken:
         raise typer.Exit(Exit.CONFLICTS)
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from fastperf_new import git, neighbours
+from fastperf_new import git, imports, neighbours
 from fastperf_new.answers import FILE
+from fastperf_new.repository import Entry, Repository, is_file
 
 # What belongs to the user after `new`: a template that added or removed a migration
 # would leave a database that points at nothing, or two heads.
@@ -31,19 +32,6 @@ WIRING = frozenset(
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A file in a tree: its mode as git writes it, and its content's id."""
-
-    mode: str
-    oid: str
-
-
-def is_file(entry: Entry | None) -> bool:
-    """Whether it is a regular file, not a link or another repository."""
-    return entry is not None and entry.mode in ("100644", "100755")
-
-
-@dataclass(frozen=True)
 class Change:
     """What a path becomes; None is no file."""
 
@@ -52,17 +40,29 @@ class Change:
     new: Entry | None
 
 
+@dataclass(frozen=True)
+class Conflict:
+    """A file that could not be merged.
+
+    Attributes:
+        stages: which of 1 base, 2 the user's, 3 the template's there are.
+        marked: whether its text has git's conflict markers.
+    """
+
+    path: str
+    stages: tuple[int, ...]
+    marked: bool
+
+
 class Scratch:
     """A bare repository of our own, which nothing of the user's configuration reaches."""
 
-    def __init__(self, folder: Path, project: Path) -> None:
+    def __init__(self, folder: Path, repo: Repository) -> None:
         self.folder = folder
-        kind = git.line("rev-parse", "--show-object-format", cwd=project) or "sha1"
-        self.run("init", "--bare", "-q", "--template=", f"--object-format={kind}")
-        objects = git.line("rev-parse", "--git-path", "objects", cwd=project)
+        self.run("init", "--bare", "-q", "--template=", f"--object-format={repo.object_format}")
         alternates = folder / "objects" / "info" / "alternates"
         alternates.parent.mkdir(exist_ok=True)
-        alternates.write_bytes(os.fsencode((project / objects).resolve()) + b"\n")
+        alternates.write_bytes(os.fsencode(repo.objects) + b"\n")
 
     def run(
         self,
@@ -86,8 +86,11 @@ class Scratch:
         )
 
     def line(self, *arguments: str, stdin: bytes = b"", index: str = "index") -> str:
-        """Run git and return the one line that it prints."""
-        return self.run(*arguments, stdin=stdin, index=index).decode().strip()
+        """Run git and return the one line that it prints, never an empty one."""
+        printed = self.run(*arguments, stdin=stdin, index=index).decode().strip()
+        if not printed:
+            raise git.GitError(f"git {arguments[0]} printed nothing.")
+        return printed
 
     def has(self, tree: str, path: str) -> bool:
         """Whether a file or folder stands at a path of a tree."""
@@ -129,12 +132,29 @@ class Merge:
         conflicts: the versions (1 base, 2 user's, 3 template's) of each file that could
             not be merged.
         left_deleted: files that the user deleted and the template changed.
+        deleted: files of the base that the user deleted and did not rename.
+        broken: imports that lead nowhere in the merge and did not before.
     """
 
     scratch: Scratch
     changes: list[Change]
     conflicts: dict[str, dict[int, Entry]]
     left_deleted: list[str]
+    deleted: frozenset[str]
+    broken: list[str]
+
+    def undecided(self) -> list[Conflict]:
+        """Return what is left to the user to decide."""
+        return [
+            Conflict(path, tuple(sorted(stages)), self._is_marked(path))
+            for path, stages in sorted(self.conflicts.items())
+        ]
+
+    def _is_marked(self, path: str) -> bool:
+        if not self.scratch.has("merged", path):
+            return False
+        content = self.scratch.run("cat-file", "blob", f"merged:{path}")
+        return any(line.startswith(b"<<<<<<< yours") for line in content.splitlines())
 
     def pack(self, oids: str) -> bytes:
         """Return a pack of contents, one id a line."""
@@ -148,11 +168,11 @@ class Merge:
 
 
 @contextmanager
-def merged(project: Path, old: Path, new: Path, label: str) -> Iterator[Merge]:
+def merged(repo: Repository, old: Path, new: Path, label: str) -> Iterator[Merge]:
     """Merge what changed from `old` to `new`, two renders, into the project's HEAD.
 
     Args:
-        project: the project's folder, anywhere inside a repository.
+        repo: the project's repository.
         old: a render of what the project records; loses the folders in `USERS_OWN`.
         new: a render of what it shall become; loses them too.
         label: what stands at the template's side of a conflict.
@@ -164,9 +184,8 @@ def merged(project: Path, old: Path, new: Path, label: str) -> Iterator[Merge]:
         for own in USERS_OWN:
             rmtree(render / own, ignore_errors=True)
     with TemporaryDirectory(prefix="fastperf-") as folder:
-        scratch = Scratch(Path(folder), project)
-        prefix = git.line("rev-parse", "--show-prefix", cwd=project)
-        head = git.line("rev-parse", f"HEAD:{prefix}", cwd=project)
+        scratch = Scratch(Path(folder), repo)
+        head = git.line("rev-parse", "--verify", f"HEAD:{repo.prefix}", cwd=repo.root)
         base, theirs = scratch.tree_of(old), scratch.tree_of(new)
         # What the answers file says is for the command to write, not to merge.
         ours = scratch.replace(head, {FILE: _entry(scratch, base, FILE)})
@@ -175,13 +194,44 @@ def merged(project: Path, old: Path, new: Path, label: str) -> Iterator[Merge]:
         start = scratch.commit("base", base)
         scratch.commit("yours", ours, start)
         scratch.commit(label, theirs, start)
-        printed = scratch.run("merge-tree", "--write-tree", "-z", "yours", label, allowed=(0, 1))
+        # What the template adds to a folder that the user renamed goes there too.
+        words = ("-c", "merge.directoryRenames=true", "merge-tree", "--write-tree", "-z")
+        printed = scratch.run(*words, "yours", label, allowed=(0, 1))
         tree, conflicts = _parse(printed)
         left_deleted = _keep_deleted(scratch, base, ours, conflicts)
         settled = _settle_neighbours(scratch, conflicts)
         tree = scratch.replace(tree, {**dict.fromkeys(left_deleted), **settled})
         scratch.commit("merged", tree)
-        yield Merge(scratch, list(_changes(scratch, head, tree)), conflicts, left_deleted)
+        words = ("-r", "-z", "--find-renames", "--diff-filter=D", "--name-only")
+        deleted = scratch.run("diff-tree", *words, base, ours).split(b"\0")[:-1]
+        yield Merge(
+            scratch,
+            list(_changes(scratch, head, tree)),
+            conflicts,
+            left_deleted,
+            frozenset(map(os.fsdecode, deleted)),
+            sorted(
+                imports.missing(_python(scratch, tree)) - imports.missing(_python(scratch, head))
+            ),
+        )
+
+
+def _python(scratch: Scratch, tree: str) -> dict[str, bytes]:
+    """Return the Python files of a tree."""
+    listed = scratch.run("ls-tree", "-r", "-z", tree).split(b"\0")[:-1]
+    oids: dict[str, str] = {}
+    for line in listed:
+        details, _, name = line.partition(b"\t")
+        mode, _, oid = details.decode().split()
+        if name.endswith(b".py") and is_file(Entry(mode, oid)):
+            oids[os.fsdecode(name)] = oid
+    stdin = "".join(f"{oid}\n" for oid in oids.values()).encode()
+    printed = scratch.run("cat-file", "--batch=%(objectsize)", stdin=stdin)
+    contents = {}
+    for path in oids:
+        size, _, printed = printed.partition(b"\n")
+        contents[path], printed = printed[: int(size)], printed[int(size) + 1 :]
+    return contents
 
 
 def _entry(scratch: Scratch, tree: str, path: str) -> Entry:
@@ -192,6 +242,8 @@ def _entry(scratch: Scratch, tree: str, path: str) -> Entry:
 def _parse(printed: bytes) -> tuple[str, dict[str, dict[int, Entry]]]:
     """Read `git merge-tree -z`: the tree, then the stages of conflicts, then messages."""
     tree, *lines = printed.split(b"\0")
+    if not tree:
+        raise git.GitError("git merge-tree failed: it printed nothing.")
     conflicts: dict[str, dict[int, Entry]] = defaultdict(dict)
     for entry in lines:
         if not entry:

@@ -52,7 +52,8 @@ def merge(
     settled = [
         _settle(found[1], found[2], found[3], stands_alone) for found in _CONFLICT.finditer(merged)
     ]
-    if None in settled or len(settled) < conflicts:
+    # An empty output is a failure of git's, never the merge of texts.
+    if not merged or None in settled or len(settled) < conflicts:
         return None
     parts = iter(settled)
     return _CONFLICT.sub(lambda _: next(parts) or b"", merged)

@@ -13,13 +13,15 @@ from packaging.version import Version
 
 from fastperf_new import answers as record
 from fastperf_new import apply as applying
-from fastperf_new import git, releases
+from fastperf_new import git, releases, repository
 from fastperf_new.errors import NotReadyError, RefusedError, WrongInputError
 from fastperf_new.install import InstallError, sync
-from fastperf_new.merge import merged
-from fastperf_new.questions import Answers
+from fastperf_new.merge import Conflict, merged
+from fastperf_new.questions import Answers, text_of
+from fastperf_new.reconcile import Contradiction, contradictions, nearest_answer
 from fastperf_new.releases import Release
 from fastperf_new.render import files, render
+from fastperf_new.repository import Repository
 
 # --- new ------------------------------------------------------------------------------------
 
@@ -151,13 +153,15 @@ class Updated:
     folder: Path
     changed: list[str]
     version: str
-    conflicts: list[str]
+    conflicts: list[Conflict]
+    broken: list[str]  # imports that lead nowhere since
     left_deleted: list[str]
     changes: Answers  # what a change was asked for, as far as it was not so
     new_answers: Answers  # to questions that the project had not been asked
     dropped: list[str]  # questions that are no more
-    not_ignored: list[str]  # files that git ignored before
+    not_ignored: list[str] | None  # files that git ignored before; None when git cannot say
     diff: str
+    way_back: str  # what takes it back
 
 
 @dataclass(frozen=True)
@@ -204,42 +208,27 @@ def read(folder: Path) -> Project:
     return Project(folder, commit.removeprefix("v"), answers)
 
 
-def check_ready(folder: Path, *, dry_run: bool) -> None:
+def check_ready(repo: Repository, *, dry_run: bool) -> None:
     """Refuse a project whose state git could not give back.
 
     A dry run takes any but for the answers file: it shows what the last commit would become.
 
     Raises:
-        NotReadyError: when it is not in a repository with a commit, has changes that are
-            not committed, or another operation is under way.
+        NotReadyError: when it has no commit, has changes that are not committed, or another
+            operation is under way.
     """
-    try:
-        git.run("rev-parse", "--show-toplevel", cwd=folder)
-    except git.GitError as error:
-        if "not a git repository" in str(error):
-            raise NotReadyError(
-                "The project is not in a git repository:"
-                " run git init, git add -A and git commit first."
-            ) from None
-        raise NotReadyError(str(error)) from None
-    if applying.interrupted(folder):
-        raise NotReadyError(
-            "An update was interrupted here:"
-            " finish it with fastperf update --continue or take it back with --abort."
-        )
-    if not git.line("rev-parse", "--verify", "HEAD", cwd=folder):
+    applying.check_finished(repo)
+    if not repo.head():
         raise NotReadyError("The repository has no commit: commit the project first.")
-    if not git.line("ls-files", "--", record.FILE, cwd=folder):
+    if not repo.run("ls-tree", "--full-tree", "HEAD", "--", f"{repo.prefix}{record.FILE}"):
         raise NotReadyError(f"{record.FILE} is not committed: commit the project first.")
     for name in ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "rebase-merge", "rebase-apply"):
-        if (folder / git.line("rev-parse", "--git-path", name, cwd=folder)).exists():
+        if (repo.git_dir / name).exists():
             raise NotReadyError("A merge or rebase is under way here: finish it first.")
-    where = record.FILE if dry_run else "."
-    changes = git.run("status", "--porcelain", "--untracked-files=all", "--", where, cwd=folder)
-    if changes.strip():
-        first = changes.decode(errors="replace").splitlines()[0][3:]
+    changes = applying.changes(repo, where=record.FILE if dry_run else "")
+    if changes:
         raise NotReadyError(
-            f"There are changes that are not committed ({first}):"
+            f"There are changes that are not committed ({changes[0][3:]}):"
             " commit them first, or put them aside with git stash -u."
         )
 
@@ -251,8 +240,8 @@ def update(folder: Path, release: Release, *, dry_run: bool) -> Updated | None:
         NotReadyError: when the project cannot take it now.
         WrongInputError: when the release is older than the project's.
     """
-    project = read(folder)
-    check_ready(folder, dry_run=dry_run)
+    project, repo = read(folder), repository.find(folder)
+    check_ready(repo, dry_run=dry_run)
     if project.version == release.version != releases.DEVELOPMENT:
         return None
     old = _release_of(project)
@@ -261,7 +250,7 @@ def update(folder: Path, release: Release, *, dry_run: bool) -> Updated | None:
             f"The project is at {old.version}, and {release.version} is older:"
             " an update only goes forward."
         )
-    return _merge(project, old, release, {}, dry_run=dry_run)
+    return _merge(project, repo, old, release, {}, dry_run=dry_run)
 
 
 def change(folder: Path, pairs: list[str], *, dry_run: bool) -> Updated | None:
@@ -277,10 +266,9 @@ def change(folder: Path, pairs: list[str], *, dry_run: bool) -> Updated | None:
     project = read(folder)
     release = _release_of(project)
     changes = record.parse_pairs(pairs, release.questionnaire)
-    check_ready(folder, dry_run=dry_run)
-    if all(project.answers.get(key) == answer for key, answer in changes.items()):
-        return None
-    return _merge(project, release, release, changes, dry_run=dry_run)
+    repo = repository.find(folder)
+    check_ready(repo, dry_run=dry_run)
+    return _merge(project, repo, release, release, changes, dry_run=dry_run)
 
 
 def status(folder: Path) -> Status:
@@ -290,12 +278,11 @@ def status(folder: Path) -> Status:
         NotReadyError: when it is not ours.
     """
     project = read(folder)
-    return Status(
-        project.version,
-        releases.versions()[-1],
-        project.answers,
-        applying.interrupted(folder),
-    )
+    try:
+        unfinished = applying.unfinished(repository.find(folder))
+    except NotReadyError:  # it may be in no repository
+        unfinished = False
+    return Status(project.version, releases.versions()[-1], project.answers, unfinished)
 
 
 def _release_of(project: Project) -> Release:
@@ -314,39 +301,58 @@ def _release_of(project: Project) -> Release:
     return releases.get(project.version)
 
 
-def _untracked(folder: Path) -> list[str]:
+def _untracked(repo: Repository) -> list[str] | None:
     """Return the files and folders that git neither knows nor ignores: none before an update."""
     words = ("--others", "--exclude-standard", "--directory", "--no-empty-directory", "-z")
-    printed = git.run("ls-files", *words, "--", ".", cwd=folder)
+    try:
+        printed = git.run("ls-files", *words, "--", ".", cwd=repo.project)
+    except git.GitError:
+        return None  # the update is in
     return [os.fsdecode(path) for path in printed.split(b"\0") if path]
 
 
 def _merge(
-    project: Project, old: Release, new: Release, changes: Answers, *, dry_run: bool
-) -> Updated:
-    before = record.accept(project.answers, old.questionnaire, instead=changes)
-    after = record.accept(project.answers, new.questionnaire, instead=changes)
+    project: Project,
+    repo: Repository,
+    old: Release,
+    new: Release,
+    changes: Answers,
+    *,
+    dry_run: bool,
+) -> Updated | None:
+    recorded = _completed(
+        record.accept(project.answers, old.questionnaire, changes), old, repo, changes
+    )
+    try:
+        before = old.questionnaire.complete(recorded)
+    except WrongInputError as error:
+        raise NotReadyError(f"{record.FILE} is damaged ({error}): restore it from git.") from None
+    found = contradictions(old, before, applying.project_files(repo))
+    set_right = {one.key: one.shown for one in found if changes.get(one.key) == one.shown}
+    before |= {one.key: one.shown for one in found if one.key in set_right and one.has_own}
+    after = record.accept(project.answers, new.questionnaire, changes)
     if "preset" in changes:
         for question in new.questionnaire:
             if question.follows("preset"):
                 after.pop(question.key, None)
-    try:
-        before = old.questionnaire.complete(before)
-    except WrongInputError as error:
-        raise NotReadyError(f"{record.FILE} is damaged ({error}): restore it from git.") from None
     after = new.questionnaire.complete(changes, recorded=after)
     with TemporaryDirectory(prefix="fastperf-") as temporary:
         renders = Path(temporary) / "old", Path(temporary) / "new"
         render(old, before, renders[0])
         render(new, after, renders[1])
-        with merged(project.folder, *renders, label=f"fastperf-{new.version}") as merge:
+        with merged(repo, *renders, label=f"fastperf-{new.version}") as merge:
+            if not set_right:
+                _refuse_contradictions(before, found, merge.deleted)
+            if changes and all(project.answers.get(k) == v for k, v in changes.items()):
+                return None
             if not dry_run:
-                applying.apply(project.folder, merge)
+                applying.apply(repo, merge)
             return Updated(
                 folder=project.folder,
                 changed=[change.path for change in merge.changes],
                 version=new.version,
-                conflicts=sorted(merge.conflicts),
+                conflicts=merge.undecided(),
+                broken=merge.broken,
                 left_deleted=merge.left_deleted,
                 changes={
                     key: answer
@@ -359,6 +365,56 @@ def _merge(
                     if key not in project.answers and key not in changes
                 },
                 dropped=sorted(project.answers.keys() - {q.key for q in new.questionnaire}),
-                not_ignored=[] if dry_run else _untracked(project.folder),
+                not_ignored=[] if dry_run else _untracked(repo),
                 diff=merge.diff() if dry_run else "",
+                way_back=applying.way_back(repo),
+            )
+
+
+def _completed(recorded: Answers, release: Release, repo: Repository, changes: Answers) -> Answers:
+    """Return the recorded answers with those of `changes` to questions that have no line.
+
+    Raises:
+        NotReadyError: when a line is missing: its default may not be what the project has.
+    """
+    answers: Answers = {}
+    missing = []
+    for question in release.questionnaire:
+        if question.key not in recorded and question.is_asked(answers):
+            missing.append(question)
+        answer = recorded.get(question.key, changes.get(question.key))
+        answers[question.key] = question.default_after(answers) or "" if answer is None else answer
+    if all(question.key in changes for question in missing):
+        return {**recorded, **{question.key: changes[question.key] for question in missing}}
+    there = applying.project_files(repo)
+    lines = ", ".join(question.key for question in missing)
+    pairs = [
+        f"{question.key}={text_of(shown)}"
+        for question in missing
+        if (shown := nearest_answer(release, question, answers, there)) is not None
+    ]
+    way = f"restore it from git (git log -p -- {record.FILE} shows the line), commit"
+    if len(pairs) == len(missing):
+        way = f"run fastperf change {' '.join(pairs)} and commit"
+    raise NotReadyError(
+        f"{record.FILE} has no line for {lines}, which release {release.version} asks:"
+        f" {way}, then try again."
+    )
+
+
+def _refuse_contradictions(
+    answers: Answers, found: list[Contradiction], deleted: frozenset[str]
+) -> None:
+    """Refuse when the project's files are not those of its answers; renamed ones still are.
+
+    Raises:
+        NotReadyError: then, with the change that sets the answers right.
+    """
+    for one in found:
+        if one.gone <= deleted:
+            recorded, shown = text_of(answers[one.key]), text_of(one.shown)
+            raise NotReadyError(
+                f"{record.FILE} says {one.key}={recorded}, but the project's files are those of"
+                f" {one.key}={shown}: run fastperf change {one.key}={shown} and commit,"
+                " then try again."
             )

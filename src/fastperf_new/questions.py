@@ -25,6 +25,11 @@ _JINJA = SandboxedEnvironment(
 )
 
 
+def text_of(answer: Answer) -> str:
+    """Write an answer as it is typed."""
+    return {True: "yes", False: "no"}[answer] if isinstance(answer, bool) else answer
+
+
 def nearest(word: str, words: list[str]) -> str:
     """Return the hint that names the nearest of `words`, or all of them."""
     close = get_close_matches(word, words, n=1, cutoff=0.5)
@@ -100,11 +105,11 @@ class Questionnaire:
     """The questions of one release, in the order in which they are asked."""
 
     def __init__(self, copier_yml: str) -> None:
+        content = yaml.safe_load(copier_yml)
         self.all = [
-            Question(key, **details)
-            for key, details in yaml.safe_load(copier_yml).items()
-            if not key.startswith("_")
+            Question(key, **details) for key, details in content.items() if not key.startswith("_")
         ]
+        self._exclude = [_JINJA.from_string(row) for row in content.get("_exclude", [])]
 
     def __iter__(self) -> Iterator[Question]:
         """Iterate over the questions that people answer."""
@@ -120,6 +125,14 @@ class Questionnaire:
         raise WrongInputError(
             f"There is no question {key!r}: {nearest(key, [question.key for question in self])}"
         )
+
+    def left_out(self, answers: Mapping[str, Answer]) -> list[str]:
+        """Return the patterns of the files that a render with complete answers does not have."""
+        context: dict[str, Any] = dict(answers)
+        for question in self.all:
+            if question.key not in context:
+                context[question.key] = question.default_after(context)
+        return [row.render(context) for row in self._exclude]
 
     def complete(
         self, given: Mapping[str, Answer], recorded: Mapping[str, Answer] | None = None

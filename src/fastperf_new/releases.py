@@ -10,12 +10,15 @@ import io
 import json
 import zipfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from packaging.version import Version
+from pathspec import GitIgnoreSpec
 
+from fastperf_new.answers import FILE
 from fastperf_new.errors import RefusedError, WrongInputError
-from fastperf_new.questions import Questionnaire, nearest
+from fastperf_new.questions import Answers, Questionnaire, nearest
 
 # What `_src_path` says. It cannot resolve: the template has no public home yet, and a
 # name that someone else may come to own would let them run code in our users' projects.
@@ -41,11 +44,26 @@ class Release:
         """What a project's answers file says in `_commit`: the tag of the release."""
         return self.version if self.version == DEVELOPMENT else f"v{self.version}"
 
-    @property
+    @cached_property
     def questionnaire(self) -> Questionnaire:
         """The questions of this release."""
         with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
             return Questionnaire(archive.read("copier.yml").decode())
+
+    @cached_property
+    def _all_paths(self) -> set[str]:
+        with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
+            names = [name.removeprefix("template/") for name in archive.namelist()]
+        return {
+            FILE if name.startswith("{{") else name.removesuffix(".jinja")
+            for name in names
+            if name != "copier.yml"
+        }
+
+    def paths(self, answers: Answers) -> set[str]:
+        """Return the files that a render with complete answers has, without rendering."""
+        excluded = GitIgnoreSpec.from_lines(self.questionnaire.left_out(answers))
+        return {path for path in self._all_paths if not excluded.match_file(path)}
 
     def unpack(self, folder: Path) -> None:
         """Write copier.yml and template/ into a folder."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import typer
 
 from fastperf_new import install, releases
-from fastperf_new.apply import way_back
+from fastperf_new.merge import Conflict
 from fastperf_new.project import Created, Status, Updated
-from fastperf_new.questions import Answer, Answers, Question, Questionnaire
+from fastperf_new.questions import Answers, Question, Questionnaire, text_of
 
 SERVERS = ("scripts/postgresql.py", "scripts/mysql.py", "scripts/redis.py")
 
@@ -19,11 +19,6 @@ def warning(message: str) -> None:
     """Print what could not be done, though the rest was."""
     typer.secho("warning: ", fg="yellow", bold=True, err=True, nl=False)
     typer.echo(message, err=True)
-
-
-def text_of(answer: Answer) -> str:
-    """Write an answer as it is typed."""
-    return {True: "yes", False: "no"}[answer] if isinstance(answer, bool) else answer
 
 
 def summary(answers: Answers, replay: str) -> None:
@@ -72,6 +67,11 @@ def created(project: Created, shown: Path) -> None:
     _list("Next:", commands)
 
 
+def _cd(folder: Path, here: Path) -> str:
+    """Return what to type to be in a project from one of its folders, which may be gone."""
+    return shlex.join(["cd", os.path.relpath(folder, here) if here.is_dir() else str(folder)])
+
+
 def _enter(folder: Path, shown: str | Path) -> list[str]:
     return [] if folder == Path.cwd() else [shlex.join(["cd", str(shown)])]
 
@@ -89,8 +89,12 @@ def _commit(message: str) -> list[str]:
     return ["git add -A .", shlex.join(["git", "commit", "-m", message])]
 
 
-def updated(result: Updated, *, dry_run: bool) -> None:
-    """Print what an update did, and what is left to the user."""
+def updated(result: Updated, here: Path, *, dry_run: bool) -> None:
+    """Print what an update did, and what is left to the user.
+
+    Args:
+        here: the folder in which the command was started; the update may have removed it.
+    """
     changes = ", ".join(f"{key} to {text_of(answer)}" for key, answer in result.changes.items())
     if dry_run:
         typer.echo(result.diff, nl=False)
@@ -105,19 +109,22 @@ def updated(result: Updated, *, dry_run: bool) -> None:
     _list(
         "You deleted these, and the template changed them; they stay deleted:", result.left_deleted
     )
-    if result.conflicts:
-        _list("Both you and the template changed these:", result.conflicts)
+    _conflicts(result.conflicts)
+    _list("These import what is no longer there; mend them before you commit:", result.broken)
     if dry_run:
         return
     _list(
         "Git ignored these, and no longer does; remove them or ignore them before you commit:",
-        result.not_ignored,
+        result.not_ignored or [],
     )
+    if result.not_ignored is None:
+        warning("git cannot say which files it no longer ignores: look at git status.")
     look = "git diff --staged"
     if result.conflicts:
-        look = "git status  # resolve what is unmerged (look for <<<<<<<), then git add it"
+        look = "git status  # resolve what is unmerged, then git add it"
     run = install.runner()
-    commands = [*_enter(result.folder, os.path.relpath(result.folder)), look]
+    enter = [] if result.folder == here and here.is_dir() else [_cd(result.folder, here)]
+    commands = [*enter, look]
     if "pyproject.toml" in result.changed or not (result.folder / ".venv").is_dir():
         commands.append(f"{install.sync_command()}  # brings uv.lock up to date too")
     commands += [
@@ -128,8 +135,26 @@ def updated(result: Updated, *, dry_run: bool) -> None:
         *_commit(f"Change {changes}" if changes else f"Update to fastperf-new {result.version}"),
     ]
     _list("Next:", commands)
-    if result.conflicts:
-        typer.echo(f"To take it back: {way_back(result.folder)}")
+    if result.conflicts or result.broken:
+        typer.echo(f"To take it back: {result.way_back}")
+
+
+def _conflicts(conflicts: Iterable[Conflict]) -> None:
+    """Print what is left to decide, by what has to be done about it."""
+    kinds: dict[str, list[str]] = {}
+    for conflict in conflicts:
+        if conflict.marked:
+            title = "Both you and the template changed these; look for <<<<<<< in them:"
+        elif conflict.stages == (1, 2):
+            title = (
+                "You changed these, and the template no longer has them:"
+                " git add keeps yours, git rm removes it:"
+            )
+        else:
+            title = "Git cannot decide about these; git status says why:"
+        kinds.setdefault(title, []).append(conflict.path)
+    for title, paths in kinds.items():
+        _list(title, paths)
 
 
 def status(state: Status) -> None:
