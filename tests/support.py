@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import httpx2
@@ -18,6 +19,7 @@ import httpx2
 from fastperf_new import releases
 from fastperf_new.answers import FILE
 from fastperf_new.questions import Answer
+from tests.covering import covering
 
 DATABASES = ("sqlite", "postgresql", "mysql")
 SERVERS = ("uvicorn", "gunicorn", "granian")
@@ -184,8 +186,21 @@ def _with_tasks(base: dict[str, Answer]) -> Iterator[dict[str, Answer]]:
     }
 
 
+@lru_cache
+def combinations() -> list[dict[str, Answer]]:
+    """Return sets of answers in which every three answers that can stand together do so.
+
+    Pairs are not enough: an import's place among others can depend on three answers.
+    """
+    return covering(releases.get(releases.DEVELOPMENT).questionnaire, strength=3)
+
+
 def name_of(variant: Mapping[str, Answer]) -> str:
     """Name a variant in a test's id."""
+    if "description" in variant:  # one of `combinations`: all is answered
+        return "-".join(
+            str(answer) for key, answer in variant.items() if key not in ("name", "description")
+        )
     return "-".join(str(answer) for key, answer in variant.items() if key != "name") + "".join(
         f"({key})" for key in variant if key not in ("name", "preset")
     )

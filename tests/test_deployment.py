@@ -670,7 +670,7 @@ def test_proxies_are_named_where_they_can_be_believed(rendered: Render, server: 
 @pytest.mark.parametrize("database", ["sqlite", "mysql"])
 def test_the_number_of_workers_is_told(rendered: Render, database: str, cache: str) -> None:
     project = rendered(preset="standard", server="gunicorn", database=database, cache=cache)
-    alone = (project / "app/database/one_worker.py").exists()
+    alone = (project / "app/database/single_worker.py").exists()
 
     for name in ("README.md", "docs/performance.md"):
         told = (project / name).read_text("utf-8").lower()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fastperf_new import releases
 from fastperf_new.questions import Answer
 from fastperf_new.render import files
 from tests.conftest import Render
@@ -16,7 +17,7 @@ WORDS: dict[tuple[str, Answer | tuple[Answer, ...]], str] = {
     ("database", "sqlite"): r"sqlite|\bWAL\b|PRAGMA",
     ("database", "postgresql"): r"postgres|asyncpg|pgbouncer|psql|\bpg_",
     ("database", "mysql"): r"mysql|mariadb|asyncmy",
-    ("example", True): r"(?<!\.)\bitems?\b|ItemRead",
+    ("example", True): r"\bitems?\b(?!\(\))|ItemRead|the example",
     ("cache", ("memory", "redis")): r"caching|async.lru|cache_(requests|errors)|(?-i:\bCACHE_)",
     ("cache", "memory"): r"cachetools|CACHE_MAX_BYTES|MemoryCache",
     ("cache", "redis"): r"REDIS_URL|RedisStore|CACHE_TIMEOUT",
@@ -55,13 +56,16 @@ def traces(project: Path, words: str) -> list[str]:
 
 @pytest.mark.parametrize("variant", variants(), ids=name_of)
 def test_what_is_off_leaves_no_word(rendered: Render, variant: dict[str, Answer]) -> None:
-    from fastperf_new import releases  # noqa: PLC0415
+    check_words(rendered(**variant), variant)
 
+
+def check_words(project: Path, variant: dict[str, Answer]) -> None:
+    """Require the words of every answer that is given, and those of no other."""
     answers = releases.get(releases.DEVELOPMENT).questionnaire.complete(variant)
     if "redis" not in (answers["cache"], answers.get("broker")):
-        assert not traces(rendered(**variant), "redis")
+        assert not traces(project, "redis")
     for (key, value), words in WORDS.items():
-        found = traces(rendered(**variant), words)
+        found = traces(project, words)
         if answers.get(key) in (value if isinstance(value, tuple) else (value,)):
             assert found, f"{key}={value} brings none of {words}: the check cannot fail"
         else:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import yaml
-from jinja2 import StrictUndefined, meta
+from jinja2 import StrictUndefined, Template, meta
 from jinja2.sandbox import SandboxedEnvironment
 
 from fastperf_new.errors import WrongInputError
@@ -28,6 +28,11 @@ _JINJA = SandboxedEnvironment(
 def text_of(answer: Answer) -> str:
     """Write an answer as it is typed."""
     return {True: "yes", False: "no"}[answer] if isinstance(answer, bool) else answer
+
+
+@cache
+def _template(source: str) -> Template:
+    return _JINJA.from_string(source)
 
 
 def nearest(word: str, words: list[str]) -> str:
@@ -71,13 +76,13 @@ class Question:
         """Whether the question makes sense after `answers`."""
         if isinstance(self.when, bool):
             return self.when
-        return _YES_NO[_JINJA.from_string(self.when).render(answers).strip().lower()]
+        return _YES_NO[_template(self.when).render(answers).strip().lower()]
 
     def default_after(self, answers: Mapping[str, Answer]) -> Answer | None:
         """Return the default after `answers`, None when there is none."""
         if not isinstance(self.default, str):
             return self.default  # type: ignore[no-any-return]
-        return self.parse(_JINJA.from_string(self.default).render(answers))
+        return self.parse(_template(self.default).render(answers))
 
     def parse(self, value: object) -> Answer:
         """Turn what was typed, or stands in a YAML file, into an answer.
@@ -98,7 +103,7 @@ class Question:
 
     def complaint(self, answer: Answer, answers: Mapping[str, Answer]) -> str:
         """Return what is wrong with an answer after `answers`; empty when nothing is."""
-        return _JINJA.from_string(self.validator).render({**answers, self.key: answer}).strip()
+        return _template(self.validator).render({**answers, self.key: answer}).strip()
 
 
 class Questionnaire:
@@ -109,7 +114,7 @@ class Questionnaire:
         self.all = [
             Question(key, **details) for key, details in content.items() if not key.startswith("_")
         ]
-        self._exclude = [_JINJA.from_string(row) for row in content.get("_exclude", [])]
+        self._exclude = [_template(row) for row in content.get("_exclude", [])]
 
     def __iter__(self) -> Iterator[Question]:
         """Iterate over the questions that people answer."""

@@ -263,7 +263,7 @@ def test_its_lines_in_the_log_have_the_requests_id(
     make_job: MakeJob, make_runner: MakeRunner, lines: Callable[[], list[dict[str, object]]]
 ) -> None:
     def fail(*_: object) -> None:
-        logging.getLogger("app.items").warning("out of tea")
+        logging.getLogger("app.tea").warning("out of tea")
         raise LookupError
 
     make_runner(fail).run(make_job(request_id="r-1"))
