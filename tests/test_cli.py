@@ -468,6 +468,23 @@ def test_the_rest_is_asked_on_demand(terminal: "pexpect.spawn[str]", tmp_path: P
     }
 
 
+def test_esc_enter_at_a_list_takes_the_choice(
+    terminal: "pexpect.spawn[str]", tmp_path: Path
+) -> None:
+    terminal.expect("Name of the project")
+    terminal.sendline("tea")
+    for question in ("Where the other answers start from", "Where does the data live", "Customise"):
+        terminal.expect(question)
+        terminal.send("\x1b\r")
+    terminal.expect("fastperf new tea --yes --preset standard")
+    terminal.expect(pexpect.EOF)
+    terminal.wait()
+
+    assert terminal.exitstatus == 0
+    answers = yaml.safe_load((tmp_path / "tea" / FILE).read_text("utf-8"))
+    assert (answers["preset"], answers["database"]) == ("standard", "sqlite")
+
+
 def test_ctrl_c_makes_nothing(terminal: "pexpect.spawn[str]", tmp_path: Path) -> None:
     terminal.expect("Name of the project")
     terminal.sendcontrol("c")

@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fastperf_new.errors import Exit, RefusedError, WrongInputError
+from fastperf_new.printing import printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -205,7 +206,7 @@ def _run(command: Callable[[], object]) -> NoReturn:
 
 def _refuse(message: str, code: Exit) -> NoReturn:
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    typer.echo(message, err=True)
+    typer.echo(printable(message), err=True)
     sys.exit(code)
 
 

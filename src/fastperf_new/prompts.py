@@ -1,8 +1,9 @@
 """Asking at a terminal: name, preset, database, and only on demand the rest."""
 
 import questionary
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent, merge_key_bindings
 
-from fastperf_new.errors import StoppedError
+from fastperf_new.errors import StoppedError, WrongInputError
 from fastperf_new.questions import Answer, Answers, Question, Questionnaire
 
 FIRST = ("name", "preset", "database")
@@ -27,28 +28,63 @@ def _ask_all(questionnaire: Questionnaire, answers: Answers) -> None:
         if key in questionnaire and key not in answers:  # an older release may not ask it
             answers[key] = _ask(questionnaire[key], answers)
     rest = [question for question in questionnaire if question.key not in answers]
-    if rest and questionary.confirm("Customise the rest?", default=False).unsafe_ask():
+    more = questionary.confirm("Customise the rest?", default=False)
+    if rest and _without_text(more).unsafe_ask():
         for question in rest:
             if question.is_asked(answers):
                 answers[question.key] = _ask(question, answers)
 
 
 def _ask(question: Question, answers: Answers) -> Answer:
+    """Ask until the answer is one that the question takes."""
+    while True:
+        answer = _prompt(question, answers).unsafe_ask()
+        complaint = _complaint(question, answer, answers)
+        if not complaint:
+            return question.parse(answer)
+        questionary.print(complaint, style="fg:ansired")
+
+
+def _complaint(question: Question, answer: object, answers: Answers) -> str:
+    try:
+        return question.complaint(question.parse(answer), answers)
+    except WrongInputError as error:
+        return str(error)
+
+
+def _prompt(question: Question, answers: Answers) -> questionary.Question:
     default = question.default_after(answers)
-    message = question.help
     if question.type == "bool":
-        return bool(questionary.confirm(message, default=bool(default)).unsafe_ask())
+        return _without_text(questionary.confirm(question.help, default=bool(default)))
     if question.choices:
         choices = [
             questionary.Choice(title, value=value) for title, value in question.choices.items()
         ]
-        return str(questionary.select(message, choices, default=str(default)).unsafe_ask())
-
-    def validate(text: str) -> bool | str:
-        return question.complaint(text, answers) or True
-
-    return str(
-        questionary.text(
-            message, default=str(default or ""), placeholder=question.placeholder, validate=validate
-        ).unsafe_ask()
+        return _without_text(questionary.select(question.help, choices, default=str(default)))
+    return questionary.text(
+        question.help,
+        default=str(default or ""),
+        placeholder=question.placeholder,
+        validate=lambda text: _complaint(question, text, answers) or True,
     )
+
+
+def _without_text(prompt: questionary.Question) -> questionary.Question:
+    """Return a prompt for one key or a choice, safe from keys that edit text."""
+    own = prompt.application.key_bindings or KeyBindings()
+    prompt.application.key_bindings = merge_key_bindings([own, _KEYS])
+    return prompt
+
+
+_KEYS = KeyBindings()
+
+
+@_KEYS.add("escape", eager=True)
+def _ignore(_: KeyPressEvent) -> None:
+    """Do nothing: Esc, Enter would answer with the text of a list's hidden input line."""
+
+
+@_KEYS.add("c-d", eager=True)
+def _stop(event: KeyPressEvent) -> None:
+    """Give up, at lists too."""
+    event.app.exit(exception=EOFError)

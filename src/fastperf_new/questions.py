@@ -11,6 +11,7 @@ from jinja2 import StrictUndefined, Template, meta
 from jinja2.sandbox import SandboxedEnvironment
 
 from fastperf_new.errors import WrongInputError
+from fastperf_new.printing import printable
 
 Answer = str | bool
 Answers = dict[str, Answer]
@@ -26,8 +27,8 @@ _JINJA = SandboxedEnvironment(
 
 
 def text_of(answer: Answer) -> str:
-    """Write an answer as it is typed."""
-    return {True: "yes", False: "no"}[answer] if isinstance(answer, bool) else answer
+    """Write an answer as it is typed, or what can be printed of it."""
+    return {True: "yes", False: "no"}[answer] if isinstance(answer, bool) else printable(str(answer))
 
 
 @cache

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import typer
 
 from fastperf_new import install, releases
 from fastperf_new.merge import Conflict
+from fastperf_new.printing import printable
 from fastperf_new.project import Created, Status, Updated
 from fastperf_new.questions import Answers, Question, Questionnaire, text_of
 
@@ -18,7 +20,7 @@ SERVERS = ("scripts/postgresql.py", "scripts/mysql.py", "scripts/redis.py")
 def warning(message: str) -> None:
     """Print what could not be done, though the rest was."""
     typer.secho("warning: ", fg="yellow", bold=True, err=True, nl=False)
-    typer.echo(message, err=True)
+    typer.echo(printable(message), err=True)
 
 
 def summary(answers: Answers, replay: str) -> None:
@@ -44,7 +46,7 @@ def replay(
     for key, answer in answers.items():
         if answer != default.get(key):  # a question may follow from another answer
             words += ["-d", f"{key}={text_of(answer)}"]
-    return shlex.join([*words, *flags])
+    return printable(shlex.join([*words, *flags]))
 
 
 def created(project: Created, shown: Path) -> None:
@@ -53,11 +55,12 @@ def created(project: Created, shown: Path) -> None:
     Args:
         shown: the project's folder as it was typed.
     """
-    typer.secho(f"Created {project.folder}.", fg="green")
+    typer.secho(printable(f"Created {project.folder}."), fg="green")
     for message in project.warnings:
         warning(message)
     if project.part_of:
-        typer.echo(f"It is part of the repository {project.part_of}, and not committed there.")
+        told = f"It is part of the repository {project.part_of}, and not committed there."
+        typer.echo(printable(told))
     run = install.runner()
     commands = _enter(project.folder, shown)
     commands += [] if project.installed else [install.sync_command()]
@@ -97,15 +100,18 @@ def updated(result: Updated, here: Path, *, dry_run: bool) -> None:
     """
     changes = ", ".join(f"{key} to {text_of(answer)}" for key, answer in result.changes.items())
     if dry_run:
-        typer.echo(result.diff, nl=False)
+        # A patch is what it is; a terminal gets no orders from it.
+        raw = not sys.stdout.isatty()
+        for line in result.diff.splitlines(keepends=True):
+            typer.echo(line if raw else printable(line.rstrip("\n")) + "\n", nl=False)
         typer.echo(f"Would change {len(result.changed)} files; nothing was written.")
     else:
         done = f"Changed {changes}" if changes else f"The project is at {result.version}"
         typer.secho(f"{done}: {len(result.changed)} files.", fg="green")
     for key, answer in result.new_answers.items():
-        typer.echo(f"New answer {key}={text_of(answer)}; another: fastperf change {key}=...")
+        typer.echo(f"New answer {printable(key)}={text_of(answer)}; another: fastperf change {key}=...")
     for key in result.dropped:
-        typer.echo(f"No longer asked: {key}.")
+        typer.echo(f"No longer asked: {printable(key)}.")
     _list(
         "You deleted these, and the template changed them; they stay deleted:", result.left_deleted
     )
@@ -136,7 +142,7 @@ def updated(result: Updated, here: Path, *, dry_run: bool) -> None:
     ]
     _list("Next:", commands)
     if result.conflicts or result.broken:
-        typer.echo(f"To take it back: {result.way_back}")
+        typer.echo(f"To take it back: {printable(result.way_back)}")
 
 
 def _conflicts(conflicts: Iterable[Conflict]) -> None:
@@ -159,9 +165,9 @@ def _conflicts(conflicts: Iterable[Conflict]) -> None:
 
 def status(state: Status) -> None:
     """Print where a project stands."""
-    typer.echo(f"The project is at {state.version}; the newest release here is {state.newest}.")
+    typer.echo(f"The project is at {printable(state.version)}; the newest release here is {state.newest}.")
     for key, answer in state.answers.items():
-        typer.echo(f"  {key} = {text_of(answer)}")
+        typer.echo(f"  {printable(key)} = {text_of(answer)}")
     if state.unfinished:
         warning("An update was interrupted: fastperf update --continue, or --abort.")
     elif state.version not in (state.newest, releases.DEVELOPMENT):
@@ -170,9 +176,7 @@ def status(state: Status) -> None:
 
 def preview(paths: list[str]) -> None:
     """Print the files that a new project would have."""
-    typer.echo("Would write:")
-    for path in paths:
-        typer.echo(f"  {path}")
+    _list("Would write:", paths)
 
 
 def options(questionnaire: Questionnaire) -> None:
@@ -217,4 +221,4 @@ def _list(title: str, lines: Iterable[str], indent: str = "  ") -> None:
     if lines and title:
         typer.echo(title)
     for line in lines:
-        typer.echo(f"{indent}{line}")
+        typer.echo(printable(f"{indent}{line}"))
