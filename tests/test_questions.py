@@ -2,12 +2,14 @@
 
 import re
 import tomllib
+import unicodedata
 
 import pytest
 
 from fastperf_new import releases
 from fastperf_new.answers import parse_pairs
 from fastperf_new.errors import WrongInputError
+from fastperf_new.printing import printable
 from fastperf_new.questions import Answers, Questionnaire
 from tests.conftest import Render
 from tests.support import CACHES, DATABASES
@@ -138,11 +140,30 @@ def test_bad_names(ours: Questionnaire, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  ", "a\nb", "a\tb", "a\x00b", "a\x7fb", "x" * 201, "a\udcffb", "a\u2028b"]
+    "text",
+    [
+        *["", "  ", "\u3000", "x" * 201],
+        *["a\nb", "a\tb", "a\x00b", "a\x1bb", "a\x7fb", "a\x85b", "a\x9bb", "a\u2028b"],
+        *["a\u061cb", "a\u200eb", "a\u200fb", "a\u202eb", "a\u2066b", "a\u2069b"],
+        *["a\u200bb", "a\u2060b", "a\ufeffb", "a\udcffb", "a\uffffb"],
+    ],
+    ids=ascii,
 )
 def test_bad_descriptions(ours: Questionnaire, text: str) -> None:
     with pytest.raises(WrongInputError, match="description cannot be"):
         ours.complete({"name": "shop", "description": text})
+
+
+def test_a_description_is_printed_as_it_is(ours: Questionnaire) -> None:
+    """Or the line that makes a project again would make another."""
+    for character in filter(_is_no_letter, map(chr, range(0x110000))):
+        description = f"a{character}b"
+        if not ours["description"].complaint(description, {}):
+            assert printable(description) == description
+
+
+def _is_no_letter(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Zs")
 
 
 def test_every_choice_says_when_to_pick_it(ours: Questionnaire) -> None:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,62 @@ def test_a_hard_description_comes_out_right(rendered: Render, environment: Envir
     assert to_text((project / "README.md").read_text("utf-8").split("\n\n")[1]) == HARD
     for check in (["ruff", "check"], ["ruff", "format", "--check"]):
         environment.run(*check, cwd=project)
+
+
+INTERNATIONAL = [
+    "Это сервис в России, о а с.",
+    "Η υπηρεσία α ο ν.",
+    "数据服务，很快（真的）！",
+    "サービス　です。",
+    "שירות מהיר",
+    "خدمة سريعة می\u200cخواهم",
+    "सेवा क्\u200dष",
+    "It’s “fast” – 3 × 4 … l'été à 5\u202f€ · º",
+    "👩\u200d💻 👍🏽 ❤️ 🏴\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f 🇫🇷",
+    "\u0301combining e\u0301 ﬁ ½ ∕ ‐ ı",
+    "  ASCII, 'quoted' \"twice\", with spaces around  ",
+    "    # noqa: RUF001",
+]
+
+
+@pytest.mark.parametrize("text", INTERNATIONAL, ids=ascii)
+def test_ordinary_text_of_any_language_passes_ruff(rendered: Render, text: str) -> None:
+    project = rendered(preset="minimal", description=text)
+
+    assert_lints(project)
+    pyproject = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))
+    assert pyproject["project"]["description"] == text
+    assert to_text((project / "README.md").read_text("utf-8").split("\n\n")[1]) == text.strip()
+    assert yaml.safe_load((project / FILE).read_text("utf-8"))["description"] == text
+
+
+def test_every_odd_character_that_is_accepted_passes_ruff(rendered: Render) -> None:
+    """Controls, formats, separators, and what is no character."""
+    question = releases.get(releases.DEVELOPMENT).questionnaire["description"]
+    odd = [
+        character
+        for character in map(chr, range(0x110000))
+        if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Zs")
+        or character in "\ufffc\ufffd\ufffe\uffff\U0010ffff"
+    ]
+    accepted = [one for one in odd if not question.complaint(f"a{one}b", {})]
+
+    assert len(accepted) > len(odd) / 2
+    for start in range(0, len(accepted), 150):
+        several = "".join(accepted[start : start + 150])
+        assert_lints(rendered(preset="minimal", description=f"a{several}"))
+
+
+def assert_lints(project: Path) -> None:
+    for words in (["check"], ["format", "--check"]):
+        done = subprocess.run(
+            [Path(sys.executable).with_name("ruff"), *words, "--no-cache"],
+            cwd=project,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("text", ["- a", "1. a", "1) a", "# a", "> a", "=", "---", "+ a", "```"])
