@@ -3,6 +3,7 @@
 # make bench    measure what the docs claim
 # make ladder   measure a project over HTTP against others (ROUNDS=number)
 # make format   format and fix what can be fixed
+# make names    write the names of all dependencies into copier.yml: no project may have one of them
 # make release  cut a release of the template: VERSION=X.Y.Z
 
 PROJECT ?= build/shop
@@ -10,7 +11,7 @@ WORKERS ?= auto
 ROUNDS ?= 7
 BIN := .venv/bin
 
-.PHONY: try test lint bench ladder format release
+.PHONY: try test lint bench ladder format names release
 
 try: .venv/installed
 	sh scripts/try.sh "$(PROJECT)"
@@ -40,6 +41,9 @@ ladder: .venv/installed-dev
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+names: .venv/installed-dev
+	$(BIN)/python scripts/names.py
 
 release: .venv/installed-dev
 	$(BIN)/python scripts/release.py "$(VERSION)"
