@@ -13,6 +13,7 @@ from fastperf_new.questions import Answer
 from fastperf_new.render import files
 from tests.conftest import ROOT, Render
 from tests.support import combinations, name_of
+from tests.test_docs import fetched
 from tests.test_no_trace import check_words, texts
 
 # How a text names a module, a file or a folder of the project; and a file by its last name alone.
@@ -79,6 +80,11 @@ def test_what_is_not_there_is_not_named(rendered: Render, variant: dict[str, Ans
     for path, text in texts(project).items():
         assert not named(text) & absent, path
         assert set(QUOTED.findall(text)) <= last_names, path
+
+
+def test_it_fetches_nothing_of_ours(rendered: Render, variant: dict[str, Answer]) -> None:
+    for path, text in texts(rendered(**variant)).items():
+        assert not fetched(text), path
 
 
 def test_any_three_answers_that_can_stand_together_do_so() -> None:

@@ -28,7 +28,9 @@ _JINJA = SandboxedEnvironment(
 
 def text_of(answer: Answer) -> str:
     """Write an answer as it is typed, or what can be printed of it."""
-    return {True: "yes", False: "no"}[answer] if isinstance(answer, bool) else printable(str(answer))
+    return (
+        {True: "yes", False: "no"}[answer] if isinstance(answer, bool) else printable(str(answer))
+    )
 
 
 @cache

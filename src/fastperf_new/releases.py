@@ -25,6 +25,9 @@ from fastperf_new.questions import Answers, Questionnaire, nearest
 ADDRESS = "https://fastperf-new.invalid/template.git"
 ADDRESSES = frozenset({ADDRESS})  # every address ever used
 
+# What installs the command, in a clone. No package index has it under a name of ours.
+INSTALL = "pip install ."
+
 DEVELOPMENT = "development"
 FOLDER = Path(__file__).parent / "releases"
 LEDGER = FOLDER / "ledger.json"
@@ -146,5 +149,8 @@ def get(version: str) -> Release:
         raise WrongInputError(f"There is no release {version!r}: {nearest(version, list(ledger))}")
     content = (FOLDER / f"{version}.zip").read_bytes()
     if hashlib.sha256(content).hexdigest() != ledger[version]:
-        raise RefusedError(f"The file of release {version} is damaged: install fastperf-new again.")
+        raise RefusedError(
+            f"The file of release {version} is damaged: get it from git, or run `{INSTALL}`"
+            " in an undamaged clone."
+        )
     return Release(version, content)

@@ -103,13 +103,15 @@ def updated(result: Updated, here: Path, *, dry_run: bool) -> None:
         # A patch is what it is; a terminal gets no orders from it.
         raw = not sys.stdout.isatty()
         for line in result.diff.splitlines(keepends=True):
-            typer.echo(line if raw else printable(line.rstrip("\n")) + "\n", nl=False)
+            typer.echo(line if raw else _shown(line), nl=False)
         typer.echo(f"Would change {len(result.changed)} files; nothing was written.")
     else:
         done = f"Changed {changes}" if changes else f"The project is at {result.version}"
         typer.secho(f"{done}: {len(result.changed)} files.", fg="green")
     for key, answer in result.new_answers.items():
-        typer.echo(f"New answer {printable(key)}={text_of(answer)}; another: fastperf change {key}=...")
+        typer.echo(
+            f"New answer {printable(key)}={text_of(answer)}; another: fastperf change {key}=..."
+        )
     for key in result.dropped:
         typer.echo(f"No longer asked: {printable(key)}.")
     _list(
@@ -145,6 +147,11 @@ def updated(result: Updated, here: Path, *, dry_run: bool) -> None:
         typer.echo(f"To take it back: {printable(result.way_back)}")
 
 
+def _shown(line: str) -> str:
+    """Return a line of a diff as a terminal may have it."""
+    return "\t".join(map(printable, line.rstrip("\n").split("\t"))) + "\n"
+
+
 def _conflicts(conflicts: Iterable[Conflict]) -> None:
     """Print what is left to decide, by what has to be done about it."""
     kinds: dict[str, list[str]] = {}
@@ -165,7 +172,9 @@ def _conflicts(conflicts: Iterable[Conflict]) -> None:
 
 def status(state: Status) -> None:
     """Print where a project stands."""
-    typer.echo(f"The project is at {printable(state.version)}; the newest release here is {state.newest}.")
+    typer.echo(
+        f"The project is at {printable(state.version)}; the newest release here is {state.newest}."
+    )
     for key, answer in state.answers.items():
         typer.echo(f"  {printable(key)} = {text_of(answer)}")
     if state.unfinished:

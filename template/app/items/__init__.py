@@ -1,1 +1,1 @@
-"""The example feature; delete this package and `tests/items/` when you have your own."""
+"""The example feature: copy it. `fastperf change example=no` takes it out."""
