@@ -13,7 +13,7 @@ import pexpect
 import pytest
 import yaml
 
-from fastperf_new import project, releases
+from fastperf_new import create, releases
 from fastperf_new.answers import FILE
 from fastperf_new.errors import Exit, RefusedError
 from fastperf_new.render import files
@@ -209,12 +209,12 @@ def test_a_failing_render_leaves_nothing_and_takes_nothing(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(project, "render", fail)
+    monkeypatch.setattr(create, "render", fail)
     release = releases.get(releases.DEVELOPMENT)
     answers = release.questionnaire.complete({"name": "shop"})
 
     with pytest.raises(RefusedError, match="cannot be written: No space left"):
-        project.new(tmp_path / "a/b/shop", release, answers, with_git=True, with_install=False)
+        create.new(tmp_path / "a/b/shop", release, answers, with_git=True, with_install=False)
 
     assert tree(tmp_path) == {"mine.txt": b"mine\n"}
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
@@ -267,7 +267,8 @@ def test_inside_a_repository_it_becomes_part_of_it(tmp_path: Path) -> None:
 
 def test_without_an_author_the_project_stays(tmp_path: Path) -> None:
     nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "EMAIL": ""}
-    done = fastperf("new", "shop", *QUICK, cwd=tmp_path, env={**nobody, "GIT_AUTHOR_NAME": ""})
+    words = ("new", "shop", *QUICK, "--release", releases.versions()[-1])
+    done = fastperf(*words, cwd=tmp_path, env={**nobody, "GIT_AUTHOR_NAME": ""})
 
     assert done.returncode == Exit.DONE
     assert done.stderr == (

@@ -2,17 +2,17 @@
 
 import io
 import os
-import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
-from fastperf_new.errors import Exit, RefusedError, WrongInputError
+from fastperf_new import stopping
+from fastperf_new.errors import Exit, NotReadyError, RefusedError, WrongInputError
 from fastperf_new.printing import printable
 
 app = typer.Typer(
@@ -51,6 +51,17 @@ ReleaseOption = Annotated[
 ]
 
 
+@contextmanager
+def _makes_something() -> Iterator[None]:
+    """Word a stop as one of a command that makes something new."""
+    try:
+        yield
+    except stopping.Stopped as stop:
+        stop.message = stop.message.replace("nothing was changed", "nothing was made")
+        raise
+
+
+@_makes_something()
 def new(
     path: Annotated[str | None, typer.Argument(help="The folder of the new project.")] = None,
     preset: Annotated[
@@ -68,8 +79,10 @@ def new(
 ) -> None:
     """Make a new project."""
     from fastperf_new import answers as record  # not above: --help must not wait
-    from fastperf_new import project, prompts, releases, report
+    from fastperf_new import create, prompts, releases, report
+    from fastperf_new.placing import check_destination
 
+    here = _here()
     template = releases.get(release) if release else releases.current()
     questionnaire = template.questionnaire
     given = record.read_file(answers, questionnaire) if answers else {}
@@ -78,7 +91,7 @@ def new(
     if path is not None:
         if not path.strip():
             raise WrongInputError("PATH is empty: name the folder of the new project.")
-        given["name"] = Path(os.path.abspath(path)).name
+        given["name"] = _absolute(here, path).name
     given |= typed
     if not yes and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise WrongInputError(
@@ -87,24 +100,33 @@ def new(
     if "name" in given or yes:
         questionnaire.complete(given)  # whatever is wrong is told before anything is asked
     if path is not None:
-        project.check_destination(Path(os.path.abspath(path)))
+        check_destination(_absolute(here, path))
     if not yes:
         given = prompts.ask(questionnaire, given)
     complete = questionnaire.complete(given)
     shown = Path(path or str(complete["name"]))
-    folder = Path(os.path.abspath(shown))
-    project.check_destination(folder)
+    folder = _absolute(here, shown)
+    check_destination(folder)
 
     flags = [*(["--no-git"] if no_git else []), *(["--no-install"] if no_install else [])]
     flags += ["--release", release] if release else []
     report.summary(complete, report.replay(questionnaire, complete, shown, folder, flags))
     if dry_run:
-        report.preview(project.preview(template, complete))
+        report.preview(create.preview(template, complete))
         return
-    created = project.new(
-        folder, template, complete, with_git=not no_git, with_install=not no_install
+    if template.version == releases.DEVELOPMENT:
+        report.never_updated()
+    created = create.new(
+        folder,
+        template,
+        complete,
+        with_git=not no_git,
+        with_install=not no_install,
+        before_install=report.installing,
     )
     report.created(created, shown)
+    if created.stopped:
+        raise typer.Exit(created.stopped)
 
 
 app.command()(new)
@@ -124,7 +146,7 @@ def update(
     """Merge a newer release of the template into the project in this folder."""
     from fastperf_new import apply, project, releases, report, repository
 
-    here = Path.cwd()
+    here = _here()
     folder = project.find(here)
     if resume and abort:
         raise WrongInputError("--continue and --abort contradict each other: keep one.")
@@ -155,7 +177,7 @@ def change(
     """Change answers of the project in this folder: add or remove what they stand for."""
     from fastperf_new import project, report
 
-    here = Path.cwd()
+    here = _here()
     result = project.change(project.find(here), pairs, dry_run=dry_run)
     if result is None:
         typer.echo("The project has these answers already.")
@@ -170,7 +192,7 @@ def status() -> None:
     """Show the release and the answers of the project in this folder."""
     from fastperf_new import project, report
 
-    report.status(project.status(project.find(Path.cwd())))
+    report.status(project.status(project.find(_here())))
 
 
 @app.command()
@@ -182,21 +204,32 @@ def options(release: ReleaseOption = None) -> None:
     report.options(template.questionnaire)
 
 
+def _here() -> Path:
+    """Return the current folder.
+
+    Raises:
+        NotReadyError: when it was deleted.
+    """
+    try:
+        return Path.cwd()
+    except OSError:
+        raise NotReadyError("The current folder is gone: change to another one first.") from None
+
+
+def _absolute(here: Path, path: str | Path) -> Path:
+    return Path(os.path.normpath(here / path))
+
+
 def _run(command: Callable[[], object]) -> NoReturn:
     """Run a command; a refusal becomes one sentence and its exit code."""
-
-    def terminate(number: int, _: FrameType | None) -> NoReturn:
-        sys.exit(128 + number)  # an exception, so that what was begun is taken back
-
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number and signal.getsignal(number) != signal.SIG_IGN:  # nohup
-            signal.signal(number, terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # names of files can be anything
     try:
+        stopping.listen()
         command()
+    except stopping.Stopped as stop:
+        _refuse(stop.message, stop.exit)
     except RefusedError as error:
         _refuse(str(error), error.exit)
     except OSError as error:
@@ -204,7 +237,7 @@ def _run(command: Callable[[], object]) -> NoReturn:
     sys.exit(Exit.DONE)
 
 
-def _refuse(message: str, code: Exit) -> NoReturn:
+def _refuse(message: str, code: int) -> NoReturn:
     typer.secho("error: ", fg="red", bold=True, err=True, nl=False)
     typer.echo(printable(message), err=True)
     sys.exit(code)

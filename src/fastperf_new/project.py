@@ -1,12 +1,10 @@
-"""New, update, change and status, each a whole operation on a directory."""
+"""Update, change and status, each a whole operation on a project."""
 
 import os
-import shutil
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from packaging.version import Version
@@ -14,127 +12,13 @@ from packaging.version import Version
 from fastperf_new import answers as record
 from fastperf_new import apply as applying
 from fastperf_new import git, releases, repository
-from fastperf_new.errors import NotReadyError, RefusedError, WrongInputError
-from fastperf_new.install import InstallError, sync
+from fastperf_new.errors import NotReadyError, WrongInputError
 from fastperf_new.merge import Conflict, merged
 from fastperf_new.questions import Answers, text_of
 from fastperf_new.reconcile import Contradiction, contradictions, nearest_answer
 from fastperf_new.releases import Release
-from fastperf_new.render import files, render
+from fastperf_new.render import render
 from fastperf_new.repository import Repository
-
-# --- new ------------------------------------------------------------------------------------
-
-
-@dataclass
-class Created:
-    """A new project, and what could not be done for it."""
-
-    folder: Path
-    installed: bool = False
-    first_commit: str = ""  # its message, where it is left to the user
-    part_of: str = ""  # the repository that it is a part of
-    warnings: list[str] = field(default_factory=list)
-
-
-def check_destination(folder: Path) -> None:
-    """Refuse a destination, an absolute path, that holds anything but a fresh `.git`.
-
-    Raises:
-        NotReadyError: when it does, or cannot be made.
-    """
-    for parent in (folder, *folder.parents):
-        if os.path.lexists(parent) and not parent.is_dir():
-            raise NotReadyError(f"{parent} is a file: choose another place for the project.")
-    if folder.is_dir() and {entry.name for entry in folder.iterdir()} - {".git"}:
-        raise NotReadyError(f"{folder} is not empty: choose another place for the project.")
-
-
-def preview(release: Release, answers: Answers) -> list[str]:
-    """Return the files that a new project would have."""
-    with TemporaryDirectory(prefix="fastperf-") as folder:
-        render(release, answers, Path(folder) / "render")
-        return files(Path(folder) / "render")
-
-
-def new(
-    folder: Path, release: Release, answers: Answers, *, with_git: bool, with_install: bool
-) -> Created:
-    """Make a new project: render, rename, `git init`, `uv sync`, first commit.
-
-    Raises:
-        NotReadyError: when the destination is not empty.
-        RefusedError: when it cannot be rendered or written; nothing is left behind.
-    """
-    if with_git:
-        git.run("--version", cwd=Path("/"))
-    _render_into(folder, release, answers)
-    created = Created(folder)
-    own_repository = with_git and _init(folder)
-    if with_install:
-        try:
-            sync(folder)
-            created.installed = True
-        except InstallError as error:
-            created.warnings.append(f"The dependencies are not installed: {error}")
-    message = f"New project from fastperf-new {release.version}"
-    if own_repository:
-        try:
-            git.run("add", "--all", cwd=folder)
-            git.run("commit", "--quiet", "--no-verify", "-m", message, cwd=folder)
-        except git.GitError as error:
-            reason = str(error)
-            if not git.line("var", "GIT_AUTHOR_IDENT", cwd=folder):
-                reason = "tell git who you are (git config --global user.name, and user.email)."
-            created.warnings.append(f"There is no first commit: {reason}")
-            created.first_commit = message
-    elif with_git:
-        created.part_of = git.line("rev-parse", "--show-toplevel", cwd=folder)
-        created.first_commit = message
-    return created
-
-
-def _render_into(folder: Path, release: Release, answers: Answers) -> None:
-    """Render beside the destination, then move it there in one step."""
-    made = [parent for parent in folder.parents if not parent.exists()]
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(mkdtemp(prefix=f".{folder.name[:100]}.", dir=folder.parent))
-    except OSError as error:
-        raise NotReadyError(f"{folder} cannot be made: {error.strerror}.") from None
-    try:
-        render(release, answers, beside / "render")
-        check_destination(folder)
-        if folder.exists():
-            for entry in (beside / "render").iterdir():
-                entry.rename(folder / entry.name)
-        else:
-            (beside / "render").rename(folder)
-    except OSError as error:
-        raise RefusedError(f"{folder} cannot be written: {error.strerror}.") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-        if not folder.exists():
-            for parent in made:  # the innermost first; one that is not empty stays
-                with suppress(OSError):
-                    parent.rmdir()
-
-
-def _init(folder: Path) -> bool:
-    """Make the project a repository; tell whether a first commit is due.
-
-    Inside another repository it becomes part of that one, unless that one ignores it.
-    """
-    if git.line("rev-parse", "--show-toplevel", cwd=folder):
-        if (folder / ".git").exists():
-            return not git.line("rev-parse", "--verify", "HEAD", cwd=folder)
-        if not git.line("check-ignore", folder, cwd=folder.parent):
-            return False
-    git.run("init", "--quiet", "--initial-branch=main", cwd=folder)
-    return True
-
-
-# --- update, change, status ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 import typer
 
 from fastperf_new import install, releases
+from fastperf_new.create import Created
 from fastperf_new.merge import Conflict
 from fastperf_new.printing import printable
-from fastperf_new.project import Created, Status, Updated
+from fastperf_new.project import Status, Updated
 from fastperf_new.questions import Answers, Question, Questionnaire, text_of
 
 SERVERS = ("scripts/postgresql.py", "scripts/mysql.py", "scripts/redis.py")
@@ -47,6 +48,19 @@ def replay(
         if answer != default.get(key):  # a question may follow from another answer
             words += ["-d", f"{key}={text_of(answer)}"]
     return printable(shlex.join([*words, *flags]))
+
+
+def never_updated() -> None:
+    """Print that a project of the working tree is no project of a release."""
+    warning(
+        "This project can never be updated, because it comes from the working tree of the template:"
+        f" add --release {releases.versions()[-1]} for one that can."
+    )
+
+
+def installing() -> None:
+    """Print what takes long."""
+    typer.echo("Installing the dependencies...")
 
 
 def created(project: Created, shown: Path) -> None:
