@@ -1,7 +1,6 @@
 """Making a new project: render, `git init`, put into place, `uv sync`, first commit."""
 
 import os
-import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,15 @@ from fastperf_new import git, stopping
 from fastperf_new.deferring import deferred
 from fastperf_new.errors import NotReadyError, RefusedError
 from fastperf_new.install import InstallError, sync
-from fastperf_new.placing import Stage, refusal
+from fastperf_new.placing import Stage, check_destination, refusal
 from fastperf_new.questions import Answers
 from fastperf_new.releases import Release
 from fastperf_new.render import files, render
 
 OLDEST_GIT = (2, 28)  # the first with `git init --initial-branch`
+
+
+_SIGNS = ("config", "--type=bool", "--default=false", "--get", "commit.gpgSign")
 
 
 @dataclass
@@ -59,6 +61,7 @@ def new(
     stage = Stage(folder)
     message = f"New project from fastperf-new {release.version}"
     try:
+        check_destination(folder)
         plan = _plan(folder) if with_git else _Plan()
         _make(stage, release, answers, with_init=plan.init)
         if with_install:
@@ -169,14 +172,14 @@ def _is_ignored(folder: Path, there: Path) -> bool:
 
 
 def _commit(created: Created, message: str) -> None:
-    """Make the first commit; what prevents it is a warning."""
-    # git inherits it: Ctrl-C reaches all processes at the terminal.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
-    words = ("commit", "--quiet", "--no-verify", "-m", message)
+    """Make the first commit, without hooks; what prevents it is a warning."""
+    folder = created.folder
     try:
-        git.run("add", "--all", cwd=created.folder)
-        git.run(*words, cwd=created.folder, as_user=True)
+        git.run("add", "--all", cwd=folder)
+        # A passphrase is asked for at the terminal. Else Ctrl-C there does not reach git.
+        signs = git.line(*_SIGNS, cwd=folder) == "true"
+        words = ("commit", "--quiet", "--no-verify", "-m", message)
+        git.run(*words, cwd=folder, as_user=signs)
     except (RefusedError, OSError) as error:
         reason = str(error)
         if "tell me who you are" in reason or "empty ident name" in reason:
