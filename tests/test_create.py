@@ -16,7 +16,7 @@ from typing import Any
 import pexpect
 import pytest
 
-from fastperf_new import create, git, releases, stopping
+from fastperf_new import create, git, install, releases, stopping
 from fastperf_new.errors import Exit, RefusedError
 from fastperf_new.questions import Answers
 from fastperf_new.releases import Release
@@ -322,10 +322,10 @@ def test_a_full_disk_in_a_render_leaves_nothing(make_place: Callable[[Where], Pl
             }
             assert not place.folder.exists()
 
-    outcome = run_new(place, None, at_each_mutation(place, fail, check, every=9))
+    outcome = run_new(place, None, at_each_mutation(place, fail, check, every=16))
 
     assert outcome["is"] == "created"
-    assert points(place) > 30
+    assert points(place) > 20
 
 
 @pytest.mark.parametrize("where", [*ASKED, *EXISTING])
@@ -355,6 +355,55 @@ def test_a_signal_at_any_write_leaves_nothing_or_a_whole_project(
 
     assert run_new(place, copied(small), prepare)["is"] == "created"
     assert points(place) >= 10
+
+
+def stopping_after(function: Callable[..., Any], number: int, calls: list[str]) -> Any:
+    """Return what sends a signal to this process when a function has been called so often."""
+
+    def called(*words: Any, **more: Any) -> Any:
+        done = function(*words, **more)
+        calls.append(str(words))
+        if len(calls) == number:
+            stop()
+        return done
+
+    return called
+
+
+@pytest.mark.parametrize("where", [*ASKED, *EXISTING])
+def test_a_signal_just_after_a_write_leaves_nothing_or_a_whole_project(
+    make_place: Callable[[Where], Place], small: Path, where: Where
+) -> None:
+    """What was made is known before the signal is."""
+    place = make_place(where)
+    before, at_first = place.others(), entries(place)
+    whole = project_of(small)
+    number = 0
+
+    def prepare() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        stopping.listen()
+        calls: list[str] = []
+        for name in ("mkdir", "rename"):
+            vars(os)[name] = stopping_after(vars(os)[name], number, calls)
+
+    outcomes: list[tuple[str, int]] = []
+    while ("created", 0) not in outcomes:  # then there were fewer writes
+        number += 1
+        copy_in(place.world)
+        outcome = run_new(place, copied(small), prepare)
+        check_whole_or_nothing(place, outcome, whole, before)
+        assert not place.hidden()
+        if outcome["is"] == "stopped":
+            assert (place.others(), entries(place)) == (before, at_first)
+        outcomes.append((outcome["is"], outcome["exit"]))
+        copy_out(place.world)
+
+    assert outcomes[0] == ("stopped", 128 + signal.SIGTERM)
+    # The last of them puts the project into place.
+    assert where in EXISTING or outcomes[-2] == ("created", 128 + signal.SIGTERM)
+    assert outcomes[-1] == ("created", 0)
+    assert len(outcomes) >= 4
 
 
 @pytest.mark.parametrize("where", [own, fresh])
@@ -493,7 +542,11 @@ def test_a_git_that_fails_is_never_an_answer(
 def test_a_pattern_for_folders_and_one_taken_back_count(
     make_place: Callable[[Where], Place], small: Path
 ) -> None:
-    for patterns, part in (("shop/\n", False), ("services/*\n!services/shop\n", True)):
+    for patterns, part in (
+        ("shop/\n", False),
+        ("services/*\n!services/shop\n", True),
+        ("services/*\n!services/**\n", True),
+    ):
         place = make_place(monorepo)
         (place.world / "mono/.gitignore").write_text(patterns)
 
@@ -801,6 +854,33 @@ def test_a_stopped_installation_leaves_a_whole_project(
     shop = Project(tmp_path / "shop")
     assert shop.git("log", "--format=%s").startswith("New project from fastperf-new ")
     assert shop.git("status", "--porcelain") == ""
+    for pid in (tmp_path / "pids").read_text().split():
+        until(lambda pid=pid: ended(int(pid)))  # type: ignore[misc]
+
+
+def test_a_uv_that_has_just_started_ends_too(
+    tmp_path: Path, slow_uv: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop").mkdir()
+    monkeypatch.setenv("PATH", f"{slow_uv}:{os.environ['PATH']}")
+    if (fork := os.fork()) == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        stopping.listen()
+        start = subprocess.Popen.__init__
+
+        def started(*words: Any, **more: Any) -> None:
+            start(*words, **more)
+            until((tmp_path / "pids").exists)
+            stop()
+
+        vars(subprocess)["Popen"] = type("Popen", (subprocess.Popen,), {"__init__": started})
+        try:
+            install.sync(tmp_path / "shop")
+        except stopping.Stopped:
+            os._exit(7)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(fork, 0)[1]) == 7
     for pid in (tmp_path / "pids").read_text().split():
         until(lambda pid=pid: ended(int(pid)))  # type: ignore[misc]
 

@@ -165,7 +165,7 @@ def _is_ignored(folder: Path, there: Path) -> bool:
     words = ("check-ignore", "--verbose", "--non-matching", "-z", "--stdin")
     printed = git.run(*words, cwd=there, stdin=path + b"\0", allowed=(0, 1))
     fields = printed.split(b"\0")
-    if len(fields) != 5:
+    if len(fields) != 5:  # source, line, pattern, path, and what follows the last NUL
         raise git.GitError("git check-ignore failed: it did not answer.")
     pattern = fields[2]
     return bool(pattern) and not pattern.startswith(b"!")
