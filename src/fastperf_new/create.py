@@ -76,7 +76,7 @@ def new(
     except git.GitError as error:
         reason = str(error).rstrip(".")
         raise RefusedError(
-            f"Nothing was made, for {reason}: mend that, or add --no-git.{_left(stage)}"
+            f"Nothing was made, because {reason}: mend that, or add --no-git.{_left(stage)}"
         ) from error
     except OSError as error:
         sentence = refusal(folder, error)
