@@ -756,7 +756,9 @@ def test_a_broken_configuration_of_git_is_one_sentence(tmp_path: Path) -> None:
     without = fastperf(*words, "--no-git", cwd=tmp_path, env=environment)
 
     assert done.returncode == Exit.FAILED
-    assert done.stderr.startswith("error: Nothing was made, because git version failed: fatal: bad ")
+    assert done.stderr.startswith(
+        "error: Nothing was made, because git version failed: fatal: bad "
+    )
     assert done.stderr.endswith(f"{tmp_path}/config: mend that, or add --no-git.\n")
     assert done.stderr.count("\n") == 1
     assert left == ["config"]
