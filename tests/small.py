@@ -72,13 +72,11 @@ class Small:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(self.top, target, symlinks=True)
         copied = Small(target, target / self.project.relative_to(self.top))
-        if (copied.project / ".git").is_file():
-            subprocess.run(
-                ["git", "worktree", "repair", copied.project],
-                cwd=target / "main",
-                check=True,
-                capture_output=True,
-            )
+        link = copied.project / ".git"
+        if link.is_file():
+            private = target / "main/.git/worktrees/linked"
+            link.write_text(f"gitdir: {private}\n")
+            (private / "gitdir").write_text(f"{link}\n")
         return copied
 
     def state(self) -> tuple[dict[str, str], str]:

@@ -399,7 +399,12 @@ def in_a_merge(project: Project) -> None:
 
 
 def interrupted(project: Project) -> None:
-    project.write(".git/fastperf/journal.json", "{}")
+    """Leave what a kill leaves after the first file was written."""
+    repo = repository.find(project.folder)
+    journal.make_folders(repo)
+    step = journal.Step("app/new.py", journal.NOTHING, "- 0", [], [])
+    journal.write(repo, journal.Journal("", [step]))
+    project.write("app/new.py", "")
 
 
 def with_something_ignored_in_the_way(project: Project) -> None:
@@ -706,15 +711,20 @@ def test_work_done_after_an_interruption_is_never_overwritten(
 def test_a_commit_after_an_interruption_is_never_reverted(halfway: Project, finish: str) -> None:
     halfway.git("checkout", "-q", ".")
     halfway.write("feature.py", "mine\n")
+    halfway.write("staged.py", "mine too\n")
     halfway.git("add", "feature.py")
-    staged = halfway.run("update", finish)
     halfway.git("commit", "-q", "-m", "feature")
-    committed = halfway.run("update", finish)
+    halfway.git("add", "staged.py")
 
-    assert (staged.returncode, committed.returncode) == (Exit.NOT_READY, Exit.NOT_READY)
-    assert "Something was staged" in staged.stderr
-    assert "There were commits" in committed.stderr
-    assert halfway.read("feature.py") == "mine\n"
+    done = halfway.run("update", finish)
+
+    assert done.returncode == Exit.DONE, done.stderr
+    assert halfway.git("show", "HEAD:feature.py") == "mine\n"
+    assert halfway.git("show", ":staged.py") == "mine too\n"
+    assert halfway.version() == ("v0.2.0" if finish == "--continue" else "v0.1.0")
+    halfway.git("commit", "-q", "-m", "staged", "staged.py")
+    if finish == "--abort":
+        assert halfway.git("status", "--porcelain") == ""
 
 
 def test_another_git_command_is_not_disturbed(make_project: Make) -> None:

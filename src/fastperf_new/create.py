@@ -35,7 +35,7 @@ class Created:
 
 def preview(release: Release, answers: Answers) -> list[str]:
     """Return the files that a new project would have."""
-    with TemporaryDirectory(prefix="fastperf-") as folder:
+    with TemporaryDirectory(prefix="fastperf-", ignore_cleanup_errors=True) as folder:
         render(release, answers, Path(folder) / "render")
         return files(Path(folder) / "render")
 

@@ -132,7 +132,7 @@ class Merge:
         conflicts: the versions (1 base, 2 user's, 3 template's) of each file that could
             not be merged.
         left_deleted: files that the user deleted and the template changed.
-        deleted: files of the base that the user deleted and did not rename.
+        renamed: what the user renamed, as old and new path.
         broken: imports that lead nowhere in the merge and did not before.
     """
 
@@ -140,7 +140,7 @@ class Merge:
     changes: list[Change]
     conflicts: dict[str, dict[int, Entry]]
     left_deleted: list[str]
-    deleted: frozenset[str]
+    renamed: dict[str, str]
     broken: list[str]
 
     def undecided(self) -> list[Conflict]:
@@ -183,7 +183,7 @@ def merged(repo: Repository, old: Path, new: Path, label: str) -> Iterator[Merge
     for render in (old, new):
         for own in USERS_OWN:
             rmtree(render / own, ignore_errors=True)
-    with TemporaryDirectory(prefix="fastperf-") as folder:
+    with TemporaryDirectory(prefix="fastperf-", ignore_cleanup_errors=True) as folder:
         scratch = Scratch(Path(folder), repo)
         head = git.line("rev-parse", "--verify", f"HEAD:{repo.prefix}", cwd=repo.root)
         base, theirs = scratch.tree_of(old), scratch.tree_of(new)
@@ -202,14 +202,16 @@ def merged(repo: Repository, old: Path, new: Path, label: str) -> Iterator[Merge
         settled = _settle_neighbours(scratch, conflicts)
         tree = scratch.replace(tree, {**dict.fromkeys(left_deleted), **settled})
         scratch.commit("merged", tree)
-        words = ("-r", "-z", "--find-renames", "--diff-filter=D", "--name-only")
-        deleted = scratch.run("diff-tree", *words, base, ours).split(b"\0")[:-1]
+        words = ("-r", "-z", "--find-renames", "--diff-filter=R", "--name-status")
+        renamed = scratch.run("diff-tree", *words, base, ours).split(b"\0")[:-1]
         yield Merge(
             scratch,
             list(_changes(scratch, head, tree)),
             conflicts,
             left_deleted,
-            frozenset(map(os.fsdecode, deleted)),
+            dict(
+                zip(map(os.fsdecode, renamed[1::3]), map(os.fsdecode, renamed[2::3]), strict=True)
+            ),
             sorted(
                 imports.missing(_python(scratch, tree)) - imports.missing(_python(scratch, head))
             ),

@@ -38,7 +38,7 @@ def merge(
     """
     if b"\0" in base + ours + theirs or not all(t.endswith(b"\n") for t in (base, ours, theirs)):
         return None
-    with TemporaryDirectory(prefix="fastperf-") as folder:
+    with TemporaryDirectory(prefix="fastperf-", ignore_cleanup_errors=True) as folder:
         for name, content in (("ours", ours), ("base", base), ("theirs", theirs)):
             (Path(folder) / name).write_bytes(content)
         merged = git.run(

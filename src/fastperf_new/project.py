@@ -179,7 +179,7 @@ def _release_of(project: Project) -> Release:
     if project.version not in known:
         raise NotReadyError(
             f"This project was made by release {project.version}, and this fastperf knows"
-            f" {known[0]} to {known[-1]}: install the newest fastperf-new, or restore"
+            f" {known[0]} to {known[-1]}: install a newer release of fastperf-new, or restore"
             f" {record.FILE} from git."
         )
     return releases.get(project.version)
@@ -220,13 +220,13 @@ def _merge(
             if question.follows("preset"):
                 after.pop(question.key, None)
     after = new.questionnaire.complete(changes, recorded=after)
-    with TemporaryDirectory(prefix="fastperf-") as temporary:
+    with TemporaryDirectory(prefix="fastperf-", ignore_cleanup_errors=True) as temporary:
         renders = Path(temporary) / "old", Path(temporary) / "new"
         render(old, before, renders[0])
         render(new, after, renders[1])
         with merged(repo, *renders, label=f"fastperf-{new.version}") as merge:
             if not set_right:
-                _refuse_contradictions(before, found, merge.deleted)
+                _refuse_contradictions(old, before, found, merge.renamed)
             if changes and all(project.answers.get(k) == v for k, v in changes.items()):
                 return None
             if not dry_run:
@@ -287,15 +287,18 @@ def _completed(recorded: Answers, release: Release, repo: Repository, changes: A
 
 
 def _refuse_contradictions(
-    answers: Answers, found: list[Contradiction], deleted: frozenset[str]
+    release: Release, answers: Answers, found: list[Contradiction], renamed: Mapping[str, str]
 ) -> None:
     """Refuse when the project's files are not those of its answers; renamed ones still are.
+
+    Git may take a file of another answer for the renamed one: that is none.
 
     Raises:
         NotReadyError: then, with the change that sets the answers right.
     """
+    moved = {old for old, new in renamed.items() if new not in release.all_paths}
     for one in found:
-        if one.gone <= deleted:
+        if not one.gone & moved:
             recorded, shown = text_of(answers[one.key]), text_of(one.shown)
             raise NotReadyError(
                 f"{record.FILE} says {one.key}={recorded}, but the project's files are those of"

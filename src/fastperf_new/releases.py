@@ -54,7 +54,8 @@ class Release:
             return Questionnaire(archive.read("copier.yml").decode())
 
     @cached_property
-    def _all_paths(self) -> set[str]:
+    def all_paths(self) -> set[str]:
+        """The files that renders of this release can have."""
         with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
             names = [name.removeprefix("template/") for name in archive.namelist()]
         return {
@@ -66,7 +67,7 @@ class Release:
     def paths(self, answers: Answers) -> set[str]:
         """Return the files that a render with complete answers has, without rendering."""
         excluded = GitIgnoreSpec.from_lines(self.questionnaire.left_out(answers))
-        return {path for path in self._all_paths if not excluded.match_file(path)}
+        return {path for path in self.all_paths if not excluded.match_file(path)}
 
     def unpack(self, folder: Path) -> None:
         """Write copier.yml and template/ into a folder."""

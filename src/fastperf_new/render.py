@@ -30,7 +30,10 @@ def render(release: Release, answers: Answers, folder: Path) -> None:
     from copier import Settings, run_copy  # noqa: PLC0415  (half a second)
     from copier.errors import CopierError  # noqa: PLC0415
 
-    with TemporaryDirectory(prefix="fastperf-") as template, _nothing_on_path():
+    with (
+        TemporaryDirectory(prefix="fastperf-", ignore_cleanup_errors=True) as template,
+        _nothing_on_path(),
+    ):
         release.unpack(Path(template))
         try:
             run_copy(
