@@ -375,9 +375,17 @@ def test_a_damaged_journal_is_put_aside_once_the_project_is_clean(
 def test_a_journal_of_somebody_else_never_leads_outside(own: Small, tmp_path: Path) -> None:
     """A checksum keeps nobody out who writes a journal on purpose."""
     outside = tmp_path / "outside.txt"
-    for path in ("../outside.txt", str(outside), ".git/config", ".GIT/config", "a/../../b", "./x"):
-        step = journal.Step(path, "", "- 0", [], [])
+    for path in (
+        "../outside.txt",
+        str(outside),
+        ".git/config",
+        ".GIT/config",
+        "a/../../b",
+        "./x",
+        1,
+    ):
         repo = own.repo()
+        step = journal.Step(path, "", "- 0", [], [])  # type: ignore[arg-type]
         journal.make_folders(repo)
         journal.write(repo, journal.Journal("", [step]))
         (own.project / "dirty").touch()

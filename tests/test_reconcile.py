@@ -75,6 +75,32 @@ def edit_answers(old: str, new: str) -> Callable[[Project], None]:
             "database=postgresql",
         ),
         (
+            {"compression": True, "metrics": True},
+            lambda p: (
+                edit_answers("compression: true", "compression: false")(p),
+                edit_answers("metrics: true", "metrics: false")(p),
+            ),
+            "outbound=yes",
+            "compression=yes metrics=yes",
+        ),
+        ({}, edit_answers("tasks: none", "tasks: celery"), "outbound=yes", "tasks=none"),
+        (
+            {"tasks": "celery"},
+            edit_answers("tasks: celery", "tasks: none"),
+            "outbound=yes",
+            "tasks=celery",
+        ),
+        (
+            {"database": "postgresql", "cache": "redis"},
+            lambda p: (
+                edit_answers("cache: redis", "cache: memory")(p),
+                edit_answers("database: postgresql", "database: sqlite")(p),
+                edit_answers("outbound: false", "outbound: true")(p),
+            ),
+            "process_pool=yes",
+            "database=postgresql cache=redis outbound=no",
+        ),
+        (
             {"database": "mysql", "cache": "redis"},
             lambda p: (
                 edit_answers("cache: redis\n", "")(p),
@@ -216,6 +242,7 @@ FILES = {
     "app/b.py": "def __getattr__(name: str) -> object:\n    return name\n",
     "app/c.py": "class C:\n    inner = 1\n\n\nx: int = 1\ny, (z, *w) = 1, (2, 3)\n",
     "app/space/d.py": "",
+    "src/app/e.py": "E = 1\n",
     "app/broken.py": "<<<<<<< yours\n",
 }
 
@@ -241,6 +268,13 @@ FILES = {
         ("from .none import d", ["app.none.d"]),
         ("from .space import none", ["app.space.none"]),
         ("def f():\n    from app.none import x", ["app.none.x"]),
+        ("if typing.TYPE_CHECKING:\n    import app.none", []),
+        ("with suppress(ImportError):\n    import app.none", []),
+        ("from app.c import __name__, __doc__", []),
+        ("from src.app.e import E", []),
+        ("from app.e import E", []),  # as with `src` on the path
+        ("X = (" + "'a' + " * 3000 + "'a')", []),
+        ("X = " + "-" * 30000 + "1", []),
         ("from tests.none import x", ["tests.none.x"]),
     ],
 )

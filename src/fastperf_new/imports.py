@@ -28,7 +28,7 @@ def missing(files: Mapping[str, bytes]) -> set[str]:
 def _parse(content: bytes) -> ast.Module | None:
     try:
         return ast.parse(content)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
@@ -37,11 +37,11 @@ class _Modules:
 
     def __init__(self, paths: Iterable[str], trees: Mapping[str, ast.Module]) -> None:
         self.trees = trees
-        self.files = {_module(path): path for path in sorted(paths)}
+        self.files = {name: path for path in sorted(paths) for name in _modules(path)}
         self.packages = {
-            ".".join(PurePosixPath(path).parts[:depth])
-            for path in self.files.values()
-            for depth in range(1, len(PurePosixPath(path).parts))
+            name.rsplit(".", depth)[0]
+            for name in self.files
+            for depth in range(1, name.count(".") + 1)
         }
 
     def has(self, name: str) -> bool:
@@ -55,12 +55,19 @@ class _Modules:
         if module not in self.files:
             return False
         tree = self.trees.get(self.files[module])
-        return tree is None or attribute in (names := set(_names(tree.body))) or "*" in names
+        if tree is None or (attribute.startswith("__") and attribute.endswith("__")):
+            return True
+        names = set(_names(tree.body))
+        return attribute in names or "*" in names or "__getattr__" in names
 
 
-def _module(path: str) -> str:
+def _modules(path: str) -> Iterator[str]:
+    """Give the names of a module: from the project's folder, and from a package of ours in it."""
     parts = PurePosixPath(path).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    parts = parts[:-1] if parts[-1] == "__init__" else parts
+    for start, part in enumerate(parts):
+        if start == 0 or part in _PACKAGES:
+            yield ".".join(parts[start:])
 
 
 def _imported(path: str, tree: ast.Module) -> Iterator[str]:
@@ -76,30 +83,41 @@ def _imported(path: str, tree: ast.Module) -> Iterator[str]:
                 yield module if alias.name == "*" else f"{module}.{alias.name}"
 
 
-def _certain(node: ast.AST) -> Iterator[ast.AST]:
-    """Walk a tree, past what is tried and may fail."""
-    for child in ast.iter_child_nodes(node):
-        yield child
-        if not (isinstance(child, ast.Try) and child.handlers):
-            yield from _certain(child)
+def _certain(tree: ast.Module) -> Iterator[ast.AST]:
+    """Walk a tree, past what may fail or is never run."""
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        if not _may_fail(node):
+            todo += ast.iter_child_nodes(node)
+
+
+def _may_fail(node: ast.AST) -> bool:
+    if isinstance(node, ast.Try | ast.TryStar):
+        return bool(node.handlers)
+    if isinstance(node, ast.With):
+        return any("suppress" in ast.dump(item.context_expr) for item in node.items)
+    return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
 
 
 def _names(body: list[ast.stmt]) -> Iterator[str]:
-    """Give the names that statements of a module define; `*` when that cannot be known."""
-    for node in body:
+    """Give the names that a module's statements may define; `*` when that cannot be known."""
+    todo: list[ast.AST] = list(body)
+    while todo:
+        node = todo.pop()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield "*" if node.name == "__getattr__" else node.name
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                yield alias.asname or alias.name.partition(".")[0]
-        else:
-            for child in ast.walk(node):
-                if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
-                    yield child.id
-                elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                    yield child.name
-                elif isinstance(child, ast.Import | ast.ImportFrom):
-                    for alias in child.names:
-                        yield alias.asname or alias.name.partition(".")[0]
-                elif isinstance(child, ast.MatchStar | ast.MatchAs) and child.name:
-                    yield child.name
+            yield node.name
+            yield from (
+                n for inner in ast.walk(node) if isinstance(inner, ast.Global) for n in inner.names
+            )
+            continue
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from (alias.asname or alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.MatchStar | ast.MatchAs | ast.ExceptHandler) and node.name:
+            yield node.name
+        elif isinstance(node, ast.MatchMapping) and node.rest:
+            yield node.rest
+        todo += ast.iter_child_nodes(node)

@@ -184,19 +184,26 @@ def read(repo: Repository) -> Journal:
             raise DamagedError("the checksum is wrong")
         content: dict[str, Any] = json.loads(text)
         steps = [Step(**step) for step in content["steps"]]
-        journal = Journal(str(content["prefix"]), steps)
-    except (OSError, ValueError, TypeError, LookupError) as error:
+        journal = Journal(content["prefix"], steps)
+        if not all(_is_sound(journal, step) for step in steps):
+            raise DamagedError("a path is outside the project")
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise DamagedError(str(error)) from None
-    for step in journal.steps:
-        path = PurePosixPath(step.path)
-        if (
-            not f"{path}".startswith(journal.prefix)
-            or path.is_absolute()
-            or str(path) != step.path
-            or {"..", ".git"} & {part.lower() for part in path.parts}
-        ):
-            raise DamagedError(f"{step.path} is outside the project")
     return journal
+
+
+def _is_sound(journal: Journal, step: Step) -> bool:
+    """Return whether a step is of the right types, and its path in the project."""
+    lines = [*step.old_entries, *step.new_entries]
+    if not all(isinstance(text, str) for text in (step.path, step.old, step.new, *lines)):
+        return False
+    path = PurePosixPath(step.path)
+    return (
+        step.path.startswith(journal.prefix)
+        and not path.is_absolute()
+        and str(path) == step.path
+        and not {"..", ".git"} & {part.lower() for part in path.parts}
+    )
 
 
 def _checksum(text: str) -> str:

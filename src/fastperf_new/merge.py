@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 
 from fastperf_new import git, imports, neighbours
 from fastperf_new.answers import FILE
+from fastperf_new.errors import NotReadyError
 from fastperf_new.repository import Entry, Repository, is_file
 
 # What belongs to the user after `new`: a template that added or removed a migration
@@ -232,6 +233,11 @@ def _python(scratch: Scratch, tree: str) -> dict[str, bytes]:
     contents = {}
     for path in oids:
         size, _, printed = printed.partition(b"\n")
+        if not size.isdigit():
+            raise NotReadyError(
+                f"{path} has no content in this clone, which leaves contents out:"
+                " run the command in a full clone."
+            )
         contents[path], printed = printed[: int(size)], printed[int(size) + 1 :]
     return contents
 
@@ -299,7 +305,7 @@ def _parses(path: str, content: bytes) -> bool:
             ast.parse(content)
         elif path.endswith(".toml"):
             tomllib.loads(content.decode())
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
     return True
 

@@ -14,7 +14,7 @@ from fastperf_new import apply as applying
 from fastperf_new import git, releases, repository
 from fastperf_new.errors import NotReadyError, WrongInputError
 from fastperf_new.merge import Conflict, merged
-from fastperf_new.questions import Answers, text_of
+from fastperf_new.questions import Answers, Question, text_of
 from fastperf_new.reconcile import Contradiction, contradictions, nearest_answer
 from fastperf_new.releases import Release
 from fastperf_new.render import render
@@ -204,16 +204,14 @@ def _merge(
     *,
     dry_run: bool,
 ) -> Updated | None:
-    recorded = _completed(
-        record.accept(project.answers, old.questionnaire, changes), old, repo, changes
-    )
-    try:
-        before = old.questionnaire.complete(recorded)
-    except WrongInputError as error:
-        raise NotReadyError(f"{record.FILE} is damaged ({error}): restore it from git.") from None
-    found = contradictions(old, before, applying.project_files(repo))
-    set_right = {one.key: one.shown for one in found if changes.get(one.key) == one.shown}
-    before |= {one.key: one.shown for one in found if one.key in set_right and one.has_own}
+    there = applying.project_files(repo)
+    recorded = record.accept(project.answers, old.questionnaire, changes)
+    recorded |= _missing(recorded, old, there, changes)
+    before = _complete(recorded, old)
+    found = contradictions(old, before, there)
+    set_right = {one.key for one in found if changes.get(one.key) == one.shown}
+    never = {one.key: one.shown for one in found if one.key in set_right and one.never}
+    before = _complete({**before, **never}, old)
     after = record.accept(project.answers, new.questionnaire, changes)
     if "preset" in changes:
         for question in new.questionnaire:
@@ -255,34 +253,63 @@ def _merge(
             )
 
 
-def _completed(recorded: Answers, release: Release, repo: Repository, changes: Answers) -> Answers:
-    """Return the recorded answers with those of `changes` to questions that have no line.
+def _complete(recorded: Answers, release: Release) -> Answers:
+    try:
+        return release.questionnaire.complete({}, recorded=recorded)
+    except WrongInputError as error:
+        raise NotReadyError(f"{record.FILE} is damaged ({error}): restore it from git.") from None
+
+
+def _missing(recorded: Answers, release: Release, there: set[str], changes: Answers) -> Answers:
+    """Return those of `changes` that answer questions without a line in the answers file.
 
     Raises:
-        NotReadyError: when a line is missing: its default may not be what the project has.
+        NotReadyError: when another line is missing: its default may not be what the project has.
     """
-    answers: Answers = {}
-    missing = []
-    for question in release.questionnaire:
-        if question.key not in recorded and question.is_asked(answers):
-            missing.append(question)
-        answer = recorded.get(question.key, changes.get(question.key))
-        answers[question.key] = question.default_after(answers) or "" if answer is None else answer
-    if all(question.key in changes for question in missing):
-        return {**recorded, **{question.key: changes[question.key] for question in missing}}
-    there = applying.project_files(repo)
-    lines = ", ".join(question.key for question in missing)
-    pairs = [
-        f"{question.key}={text_of(shown)}"
-        for question in missing
-        if (shown := nearest_answer(release, question, answers, there)) is not None
-    ]
+    missing = _unanswered({**recorded, **changes}, release)
+    if not missing:
+        return {key: answer for key, answer in changes.items() if key not in recorded}
+    pairs = []
+    if all(question.default is not None for question in missing):
+        answers = _complete({**recorded, **changes}, release)
+        # An answer typed by hand may be why it is asked at all.
+        found = contradictions(release, answers, there)
+        wrong = {one.key: one.shown for one in found if one.key in recorded.keys() - changes}
+        if wrong and not _unanswered({**recorded, **changes, **wrong}, release):
+            raise NotReadyError(_contradiction({**recorded, **changes}, wrong))
+        for question in missing:
+            shown = nearest_answer(release, question, answers, there)
+            if shown is not None:
+                answers[question.key] = shown
+                pairs.append(f"{question.key}={text_of(shown)}")
     way = f"restore it from git (git log -p -- {record.FILE} shows the line), commit"
     if len(pairs) == len(missing):
         way = f"run fastperf change {' '.join(pairs)} and commit"
     raise NotReadyError(
-        f"{record.FILE} has no line for {lines}, which release {release.version} asks:"
-        f" {way}, then try again."
+        f"{record.FILE} has no line for {', '.join(question.key for question in missing)}, which"
+        f" release {release.version} asks: {way}, then try again."
+    )
+
+
+def _unanswered(recorded: Answers, release: Release) -> list[Question]:
+    """Return the questions that are asked after these answers and have none."""
+    answers: Answers = {}
+    missing = []
+    for question in release.questionnaire:
+        if not question.is_asked(answers):
+            continue
+        if question.key not in recorded:
+            missing.append(question)
+        answers[question.key] = recorded.get(question.key) or question.default_after(answers) or ""
+    return missing
+
+
+def _contradiction(recorded: Answers, shown: Answers) -> str:
+    says = ", ".join(f"{key}={text_of(recorded[key])}" for key in shown)
+    are = " ".join(f"{key}={text_of(answer)}" for key, answer in shown.items())
+    return (
+        f"{record.FILE} says {says}, but the project's files are those of {are}:"
+        f" run fastperf change {are} and commit, then try again."
     )
 
 
@@ -297,11 +324,6 @@ def _refuse_contradictions(
         NotReadyError: then, with the change that sets the answers right.
     """
     moved = {old for old, new in renamed.items() if new not in release.all_paths}
-    for one in found:
-        if not one.gone & moved:
-            recorded, shown = text_of(answers[one.key]), text_of(one.shown)
-            raise NotReadyError(
-                f"{record.FILE} says {one.key}={recorded}, but the project's files are those of"
-                f" {one.key}={shown}: run fastperf change {one.key}={shown} and commit,"
-                " then try again."
-            )
+    shown = {one.key: one.shown for one in found if not one.gone & moved}
+    if shown:
+        raise NotReadyError(_contradiction(answers, shown))

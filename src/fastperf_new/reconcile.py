@@ -6,7 +6,6 @@ would then add files beside nothing, or take those that are there for the user's
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from fastperf_new.errors import WrongInputError
 from fastperf_new.questions import Answer, Answers, Question
@@ -19,49 +18,44 @@ class Contradiction:
 
     Attributes:
         shown: the answer that the files show.
-        gone: the files that tell so: they should be there and are not.
-        has_own: whether files of the shown answer are there that the recorded one does not have.
+        gone: the modules that tell so, as they should be there and are not.
+        never: whether no file is there that only the recorded answer brings: the project was
+            not made with it.
     """
 
     key: str
     shown: Answer
     gone: frozenset[str]
-    has_own: bool
+    never: bool
 
 
 def contradictions(release: Release, answers: Answers, there: set[str]) -> list[Contradiction]:
-    """Return the answers whose modules are gone from a project, and what it shows instead.
+    """Return the answers that a project's modules contradict, and what it shows instead.
 
     Args:
         answers: complete ones, of this release.
         there: the project's files.
     """
-    base = _modules(release, answers)
-    if base <= there:
-        return []
+    base = release.paths(answers)
     others = {
-        (question.key, answer): _modules(release, complete)
+        (question.key, answer): release.paths(complete)
         for question in release.questionnaire
         for answer, complete in _others(release, question, answers)
     }
-    found = []
-    for question in release.questionnaire:
-        best: tuple[int, Contradiction] | None = None
-        for (key, answer), modules in others.items():
-            if key != question.key:
-                continue
-            shared = [base - more for (other, _), more in others.items() if other != key]
-            own = base - modules - set().union(*shared)
-            gone = own - there
-            if len(gone) * 2 <= len(own):
-                continue
-            far = len((modules ^ there) & (base | modules))
-            if best is None or far < best[0]:
-                has_own = bool((modules - base) & there)
-                best = far, Contradiction(key, answer, frozenset(gone), has_own)
-        if best:
-            found.append(best[1])
-    return found
+    found: dict[str, tuple[int, Contradiction]] = {}
+    for (key, answer), paths in others.items():
+        rest = [more for (other, _), more in others.items() if other != key]
+        own = _modules(base - paths - set().union(*(base - more for more in rest)))
+        more = _modules(paths - base - set().union(*(more - base for more in rest)))
+        gone = own - there
+        # One file may be the user's own by chance; all of several are not.
+        if len(gone) * 2 <= len(own) and not (len(more) > 1 and more <= there):
+            continue
+        far = len(_modules((paths ^ there) & (base | paths)))
+        if key not in found or far < found[key][0]:
+            never = not (base - paths) & there
+            found[key] = far, Contradiction(key, answer, frozenset(gone), never)
+    return [one for _, one in found.values()]
 
 
 def nearest_answer(
@@ -72,14 +66,12 @@ def nearest_answer(
     Returns:
         None when no answer stands out.
     """
-    far: dict[Answer, int] = {}
-    every: set[str] = set()
-    modules = {
-        answer: _modules(release, complete)
+    paths = {
+        answer: _modules(release.paths(complete))
         for answer, complete in _others(release, question, {**answers, question.key: ""})
     }
-    every = set().union(*modules.values())
-    far = {answer: len((paths ^ there) & every) for answer, paths in modules.items()}
+    every = set().union(*paths.values())
+    far = {answer: len((modules ^ there) & every) for answer, modules in paths.items()}
     nearest = [answer for answer, distance in far.items() if distance == min(far.values())]
     return nearest[0] if len(nearest) == 1 else None
 
@@ -99,10 +91,6 @@ def _others(
         yield answer, complete
 
 
-def _modules(release: Release, answers: Answers) -> set[str]:
-    """Return the modules of the service that a release has with these answers."""
-    return {
-        path
-        for path in release.paths(answers)
-        if PurePosixPath(path).parts[0] == "app" and path.endswith(".py")
-    }
+def _modules(paths: set[str]) -> set[str]:
+    """Return the modules of the service among paths."""
+    return {path for path in paths if path.startswith("app/") and path.endswith(".py")}

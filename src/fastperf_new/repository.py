@@ -80,7 +80,10 @@ class Repository:
             GitError: when it fails.
         """
         env = {"GIT_INDEX_FILE": str(index)} if index else {}
-        return git.run(*arguments, cwd=self.root, stdin=stdin, env=env)
+        # The name of a folder is no pattern.
+        return git.run(
+            *arguments, cwd=self.root, stdin=stdin, env={**env, "GIT_LITERAL_PATHSPECS": "1"}
+        )
 
     def head(self) -> str:
         """Return the id of the last commit; empty before the first.

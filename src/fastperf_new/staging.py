@@ -107,6 +107,11 @@ def _old_state(repo: Repository, path: str, entry: Entry) -> str:
             content = target.read_bytes()
             state = journal.file_state(content, target.stat().st_mode)
             same = repo.holds(path, entry, content)
+    except FileNotFoundError:
+        raise NotReadyError(
+            f"{path} is not in the work tree: bring it back with git restore, or where the checkout"
+            " is sparse with git sparse-checkout disable, then try again."
+        ) from None
     except OSError as error:
         raise NotReadyError(
             f"{path} cannot be read ({error.strerror}): restore it first."
