@@ -1,4 +1,4 @@
-"""Whatever fails, whoever works beside it: an update is in, or it is not, and nothing is lost."""
+"""An update is applied whole or not at all, and loses no work, whatever fails or runs beside it."""
 
 import os
 import re

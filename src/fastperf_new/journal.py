@@ -1,4 +1,4 @@
-"""What an update is about to do, written down before it begins, so that it can be finished or undone.
+"""The journal of an update, written before the first change, so that it can be finished or undone.
 
 It lies in `fastperf/` in the repository's git directory, where no `git add` reaches and nothing
 is cloned into:

@@ -1,4 +1,4 @@
-"""Moving a project's files to their new state and back, never over what somebody saved."""
+"""Move a project's files to their new state and back, never over a file that was saved meanwhile."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from fastperf_new.repository import Entry, Repository, is_file, lines_of
 
 
 class ChangedError(Exception):
-    """A path is in none of the states that an update knows: it is somebody's work."""
+    """A path has a state that the update does not know, so it holds the user's work."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path)

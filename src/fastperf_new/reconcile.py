@@ -1,4 +1,4 @@
-"""Whether what a project's answers say is what its files show.
+"""Compare a project's recorded answers with its files.
 
 People delete the example by hand, or edit the answers file. An update that believed the answers
 would then add files beside nothing, or take those that are there for the user's own.

@@ -1,4 +1,4 @@
-"""The repository that a project is in: asked of git once, then the same for a whole command."""
+"""The repository that a project is in. Git is asked once a command."""
 
 import hashlib
 import os
