@@ -244,6 +244,8 @@ FILES = {
     "app/space/d.py": "",
     "src/app/e.py": "E = 1\n",
     "app/broken.py": "<<<<<<< yours\n",
+    "gunicorn.conf.py": "",
+    "redis/conf.py": "",
 }
 
 
@@ -276,6 +278,7 @@ FILES = {
         ("X = (" + "'a' + " * 3000 + "'a')", []),
         ("X = " + "-" * 30000 + "1", []),
         ("from tests.none import x", ["tests.none.x"]),
+        ("from gunicorn.config import Config\nimport redis.asyncio", []),
     ],
 )
 def test_imports_that_lead_nowhere_are_found(line: str, missing: list[str]) -> None:

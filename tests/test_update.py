@@ -305,26 +305,52 @@ def test_the_example_can_be_taken_out(make_project: Make, environment: Environme
     environment.run("python", "-c", "import app.main, app.orders", cwd=project.folder)
 
 
-@pytest.mark.parametrize("answer", ["example=no", "compression=no", "ci=none", "preset=minimal"])
-def test_a_change_is_the_same_as_having_chosen_so(
-    make_project: Make, tmp_path: Path, answer: str
-) -> None:
-    project = make_project("0.2.0")
-    migrations = {p for p in worktree(project) if p.startswith("migrations/versions/")}
+def is_migration(path: str) -> bool:
+    return path.startswith("migrations/versions/")
 
-    assert project.run("change", answer).returncode == Exit.DONE
+
+def every_other_answer(version: str) -> list[str]:
+    """Return each answer that a project with the defaults can be changed to."""
+    questionnaire = releases.get(version).questionnaire
+    defaults = questionnaire.complete({"name": "shop"})
+    return [
+        f"{question.key}={value}"
+        for question in questionnaire
+        if question.key in defaults
+        for value in question.values
+        if question.parse(value) != defaults[question.key]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("version", "answer"),
+    [
+        (version, answer)
+        for version in ("0.2.0", releases.versions()[-1])
+        for answer in every_other_answer(version)
+    ],
+)
+def test_a_change_is_the_same_as_having_chosen_so(
+    make_project: Make, tmp_path: Path, version: str, answer: str
+) -> None:
+    project = make_project(version)
+    migrations = set(filter(is_migration, worktree(project)))
+
+    done = project.run("change", answer)
+    assert done.returncode == Exit.DONE, done.stdout + done.stderr
     project.commit()
 
-    release = releases.get("0.2.0")
+    release = releases.get(version)
     key, value = answer.split("=")
+    kept = {} if key == "preset" else release.questionnaire.complete({"name": "shop"})
     chosen = {"name": "shop", key: release.questionnaire[key].parse(value)}
-    render(release, release.questionnaire.complete(chosen), tmp_path / "fresh")
+    render(release, release.questionnaire.complete(chosen, recorded=kept), tmp_path / "fresh")
     fresh = worktree(Project(tmp_path / "fresh"))
     # The migrations are the user's since the project was made.
-    assert {p: c for p, c in worktree(project).items() if p not in migrations} == {
-        p: c for p, c in fresh.items() if p not in migrations
+    assert {p: c for p, c in worktree(project).items() if not is_migration(p)} == {
+        p: c for p, c in fresh.items() if not is_migration(p)
     }
-    assert migrations <= worktree(project).keys()
+    assert set(filter(is_migration, worktree(project))) == migrations
 
 
 def test_a_change_can_be_taken_back_by_another(make_project: Make) -> None:

@@ -108,13 +108,20 @@ def accept(
             try:
                 answers[key] = questionnaire[key].parse(value)
             except WrongInputError as error:
-                if key in instead:
-                    continue
-                raise NotReadyError(
-                    f"The recorded answer is no longer offered: {error}"
-                    f" Choose another first: fastperf change {key}=..."
-                ) from None
+                if key not in instead:
+                    raise _no_longer_offered(key, str(error)) from None
+    for key in [question.key for question in questionnaire if question.key in answers]:
+        complaint = questionnaire[key].complaint(answers[key], {**answers, **instead})
+        if complaint and key not in instead:
+            raise _no_longer_offered(key, f"{key} cannot be {answers[key]!r}: {complaint}")
     return answers
+
+
+def _no_longer_offered(key: str, why: str) -> NotReadyError:
+    return NotReadyError(
+        f"The recorded answer is no longer offered: {why}"
+        f" Choose another first: fastperf change {key}=..."
+    )
 
 
 def write_record(path: Path, source: str, commit: str) -> None:

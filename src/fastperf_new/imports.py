@@ -47,8 +47,8 @@ class _Modules:
     def has(self, name: str) -> bool:
         """Return whether a dotted name is a module, or a name in one; others' modules are."""
         top = name.partition(".")[0]
-        if top not in _PACKAGES and top not in self.packages and top not in self.files:
-            return True
+        if top not in _PACKAGES and top not in self.files:
+            return True  # a folder without `__init__.py` yields to an installed package
         if name in self.files or name in self.packages:
             return True
         module, _, attribute = name.rpartition(".")

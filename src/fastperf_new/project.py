@@ -266,7 +266,9 @@ def _missing(recorded: Answers, release: Release, there: set[str], changes: Answ
     Raises:
         NotReadyError: when another line is missing: its default may not be what the project has.
     """
-    missing = _unanswered({**recorded, **changes}, release)
+    before = {question.key for question in _unanswered({**changes, **recorded}, release)}
+    # A question that only the changes bring up has its default.
+    missing = [q for q in _unanswered({**recorded, **changes}, release) if q.key in before]
     if not missing:
         return {key: answer for key, answer in changes.items() if key not in recorded}
     pairs = []
