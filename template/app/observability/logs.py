@@ -4,11 +4,12 @@ import json
 import logging
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import Any
 
 from pydantic_core import to_json
 
 from app.observability.context import current_request
+from app.observability.output import Stream, standard_error
 from app.observability.tracebacks import format_safely
 from app.settings import Settings
 
@@ -103,11 +104,11 @@ class TextFormatter(SafeFormatter):
         return " ".join([line, *told])
 
 
-class BatchHandler(logging.StreamHandler[TextIO]):
+class BatchHandler(logging.StreamHandler[Stream]):
     """Writes requests' lines together when it is flushed, any other record at once."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, stream: Stream) -> None:
+        super().__init__(stream)
         self._records: list[logging.LogRecord] = []
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -133,12 +134,12 @@ class BatchHandler(logging.StreamHandler[TextIO]):
 
 def configure_logging(settings: Settings) -> None:
     """Send all logs from now on, the server's own included, to standard error in one format."""
-    handler: logging.Handler
+    handler: logging.StreamHandler[Stream]
     if settings.log_format == "json":
-        handler = BatchHandler()
+        handler = BatchHandler(standard_error())
         handler.setFormatter(JSONFormatter())
     else:
-        handler = logging.StreamHandler()
+        handler = logging.StreamHandler(standard_error())
         handler.setFormatter(TextFormatter("%(asctime)s %(levelname)-7s %(name)s %(message)s"))
     # Nobody reads these, and they take a third of the time of a line:
     # https://docs.python.org/3/howto/logging.html#optimization
