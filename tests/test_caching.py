@@ -19,7 +19,7 @@ import pytest
 
 from tests.conftest import Render
 from tests.load import Connection
-from tests.servers import PROGRAMS, missing, redis, url_of
+from tests.servers import PROGRAMS, Server, find, missing, redis, url_of
 from tests.support import Environment, free_port, production_command, started
 from tests.test_metrics import COUNTED, workers_of
 
@@ -294,6 +294,60 @@ def test_a_redis_that_is_gone_costs_time_and_no_answer(
     assert clients.statuses.keys() == {("GET", 200), ("PATCH", 200)}
     assert errors >= 2 * WORKERS  # both saw it go, twice
     assert service.log.count(GONE) >= 2 * WORKERS
+
+
+# --- A Redis that refuses ------------------------------------------------------------------------
+
+
+def test_a_redis_that_is_full_is_not_asked_again_and_again(
+    project: Callable[..., Path], environment: Environment
+) -> None:
+    """What is in it is served, what is written becomes stale everywhere, and the log says why."""
+    if absent := missing(*PROGRAMS["redis"]):
+        pytest.skip(f"{absent[0]} is not installed: run scripts/servers.sh as root")
+    requests = 400
+
+    async def ask(service: Service, server: Server) -> None:
+        def told(*words: str) -> str:
+            program = [find("redis-cli"), "-p", str(server.port), *words]
+            return subprocess.run(program, check=True, capture_output=True, text=True).stdout
+
+        await fill(service.port, 2)
+        async with service.connected(1) as ((one,), (other,)):
+            for number in (1, 2):
+                for connection in (one, other):
+                    await connection.get(f"/items/{number}")
+            told("config", "set", "maxmemory", "1", "maxmemory-policy", "noeviction")
+
+            since = perf_counter()
+            for quantity in range(5):
+                await one.send("PATCH", "/items/1", {"quantity": quantity})
+                for connection in (one, other):
+                    _, item = await connection.get("/items/1")
+                    assert item["quantity"] == quantity
+            for _ in range(requests):
+                await other.get("/items/2")
+                await other.get("/items/1")
+            seconds = perf_counter() - since
+            refused = told("info", "errorstats").partition("errorstat_OOM:count=")[2]
+            # Each worker asks it once a second, for as many tags as are owed.
+            assert 0 < int(refused.split()[0]) < (seconds + 1) * WORKERS * 8 < requests
+
+            told("config", "set", "maxmemory", "0")
+            before = await hits(service)
+            while "Redis takes SET again" not in service.log or await hits(service) <= before:
+                await one.get("/items/1")
+                assert perf_counter() - since < 60, service.log[-2000:]
+
+    with redis() as server:
+        settings = {"WEB_CONCURRENCY": WORKERS, "LOG_LEVEL": "INFO", **PATIENT}
+        settings["REDIS_URL"] = url_of(server, "0")
+        with serving(project(cache="redis"), environment, **settings) as service:
+            asyncio.run(ask(service, server))
+            log = service.log
+
+    assert "Redis refuses SET: OOM command not allowed" in log
+    assert log.count("Redis takes SET again") <= log.count("Redis refuses SET") <= WORKERS
 
 
 # --- What one worker writes, the other one has --------------------------------------------------

@@ -249,3 +249,26 @@ def test_a_blocked_worker_is_replaced(
     print(seconds)
     assert 1 < seconds < 10
     assert "WORKER TIMEOUT" in running.log
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_draining_takes_leave_of_kept_connections(
+    project: Callable[[str], Path], environment: Environment, server: str
+) -> None:
+    """No request is on its way on a connection that the server closes."""
+
+    async def stop(running: Service) -> Load:
+        await running.workers(lambda pids: len(pids) == WORKERS)
+        async with under(Load(running.port), *BUSY[:CLIENTS]) as load:
+            await asyncio.sleep(1)
+            load.stopping = True
+            running.process.send_signal(signal.SIGTERM)
+            assert await running.stopped() == 0
+        return load
+
+    with service(project(server), environment, DRAIN_SECONDS=2) as running:
+        load = asyncio.run(stop(running))
+
+    print(server, load)
+    assert load.statuses.keys() == {200}
+    assert load.retried == 0

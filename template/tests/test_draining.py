@@ -34,7 +34,9 @@ def raised(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 async def test_it_is_not_ready_but_live_until_it_stops(
     raised: list[int], client: AsyncClient
 ) -> None:
-    assert (await client.get("/health/ready")).status_code == 200
+    answer = await client.get("/health/ready")
+    assert answer.status_code == 200
+    assert "connection" not in answer.headers
 
     for _ in range(2):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -42,7 +44,9 @@ async def test_it_is_not_ready_but_live_until_it_stops(
 
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()["detail"]) == (503, "The service is stopping.")
-    assert (await client.get("/health/live")).status_code == 200
+    answer = await client.get("/health/live")
+    assert answer.status_code == 200
+    assert answer.headers["connection"] == "close"  # who asks on finds another
     assert raised == []
     await asyncio.sleep(2 * DRAIN)
     assert raised == [signal.SIGINT]

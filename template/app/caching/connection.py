@@ -55,14 +55,17 @@ class RedisConnection:
         self._unsent: dict[Words, Answers] = {}
         self._reachable = True
         self._next_try = 0.0
+        self._refused: dict[str, float] = {}  # commands, and when each may be tried again
 
-    def may_try(self) -> bool:
-        """Tell whether it is not left alone now."""
-        return self._reachable or monotonic() >= self._next_try
+    def may_try(self, command: str = "") -> bool:
+        """Tell whether it, or one of its commands, is not left alone now."""
+        now = monotonic()
+        return (self._reachable or now >= self._next_try) and now >= self._refused.get(command, 0.0)
 
     def try_now(self) -> None:
         """Do not leave it alone any longer."""
         self._next_try = 0.0
+        self._refused.clear()
 
     def call(self, *words: str | bytes | int) -> asyncio.Future[Any]:
         """Return the answer to a command, or UnreachableError.
@@ -72,6 +75,9 @@ class RedisConnection:
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
         if not self.may_try():
+            _fail([answer])
+            return answer
+        if self._refused and not self._tries_again(str(words[0]), answer):
             _fail([answer])
             return answer
         if not self._reachable:
@@ -90,6 +96,26 @@ class RedisConnection:
             self._link.end()
         self._fail_unsent()
 
+    def _tries_again(self, command: str, answer: asyncio.Future[Any]) -> bool:
+        if command not in self._refused:
+            return True
+        if not self.may_try(command):
+            return False
+        self._refused[command] = monotonic() + PAUSE  # for others, while this one tries
+        answer.add_done_callback(lambda answer: self._taken(command, answer))
+        return True
+
+    def _taken(self, command: str, answer: asyncio.Future[Any]) -> None:
+        if not answer.cancelled() and answer.exception() is None and command in self._refused:
+            del self._refused[command]
+            logger.info("Redis takes %s again", command)
+
+    def _refuse(self, command: str, error: Exception) -> None:
+        ERRORS.add()
+        if command not in self._refused:
+            logger.warning("Redis refuses %s: %s", command, error)
+        self._refused[command] = monotonic() + PAUSE
+
     def _send(self) -> None:
         if self._link is not None:
             calls, self._unsent = self._unsent, {}
@@ -103,7 +129,7 @@ class RedisConnection:
         except Exception as error:  # whatever it is, nobody may wait for ever
             self._failed(error)
         else:
-            self._link = _Link(connection, self._timeout, self._heard, self._ended)
+            self._link = _Link(connection, self._timeout, self._heard, self._refuse, self._ended)
             self._send()
         finally:
             if self._opening is asyncio.current_task():  # else it was closed, and may be anew
@@ -151,6 +177,7 @@ class _Link(asyncio.Protocol):
         connection: is open.
         timeout: seconds to wait for the oldest answer.
         heard: is called when Redis has answered.
+        refused: is called with a command that it has refused, and why: full, say.
         ended: is called once, with what went wrong while an answer was waited for.
     """
 
@@ -159,6 +186,7 @@ class _Link(asyncio.Protocol):
         connection: AbstractConnection,
         timeout: float,
         heard: Callable[[], None],
+        refused: Callable[[str, Exception], None],
         ended: Callable[[Exception | None], None],
     ) -> None:
         self._connection = connection
@@ -167,7 +195,8 @@ class _Link(asyncio.Protocol):
         self._transport.set_protocol(self)
         self._reader = Reader()
         self._timeout, self._heard, self._ended = timeout, heard, ended
-        self._sent: deque[tuple[float, Answers]] = deque()
+        self._refused = refused
+        self._sent: deque[tuple[float, str | bytes | int, Answers]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
     def send(self, calls: dict[Words, Answers]) -> None:
@@ -181,7 +210,7 @@ class _Link(asyncio.Protocol):
             except (ValueError, TypeError):  # waiting for it, they would take another's answer
                 _fail(answers)
             else:
-                self._sent.append((now, answers))
+                self._sent.append((now, words[0], answers))
         if not packed:
             return
         self._transport.write(b"".join(packed))
@@ -193,13 +222,13 @@ class _Link(asyncio.Protocol):
         try:
             self._reader.feed(data)
             while (reply := self._reader.gets()) is not False:
-                _, answers = self._sent.popleft()
+                _, command, answers = self._sent.popleft()
                 if isinstance(reply, HiredisError):
                     _fail(answers)
                     if str(reply).startswith(NOT_NOW):
                         self.end(reply)
                         return
-                    ERRORS.add()  # it was refused, which says nothing of others
+                    self._refused(str(command), reply)  # which says nothing of other commands
                     continue
                 for answer in answers:
                     if not answer.done():
@@ -220,7 +249,7 @@ class _Link(asyncio.Protocol):
         self._transport.abort()
         self._connection._close()  # type: ignore[no-untyped-call]
         sent, self._sent = self._sent, deque()
-        for _, answers in sent:
+        for _, _, answers in sent:
             _fail(answers)
         ended, self._ended = self._ended, _nothing
         ended(error)
@@ -233,7 +262,7 @@ class _Link(asyncio.Protocol):
         self._timer = None
         if not self._sent:
             return
-        oldest, _ = self._sent[0]
+        oldest, *_ = self._sent[0]
         if monotonic() >= oldest + self._timeout:
             self.end(TimeoutError())
         else:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from app.observability.counts import Count
 
-ERRORS = Count("cache_errors", "Times that the cache could not be reached.")
+ERRORS = Count("cache_errors", "Times that the cache could not be reached, or refused a command.")
 
 # A tag's generation changes when what it stands for does. Entries hold those from before
 # their rows were read, so that a write also beats a fill that began before it.

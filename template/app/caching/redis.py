@@ -12,6 +12,7 @@ from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
+from time import monotonic
 from typing import Any
 
 from pydantic import Field
@@ -29,10 +30,15 @@ from app.database import DatabaseSettings
 TAG_SECONDS = 86_400  # that a tag is remembered; an entry whose tag is forgotten is not used
 TELL_AGAIN = 1.0  # seconds between two tries to tell what is owed
 FILLED = b"f"  # a tag's generation begins with when a fill gave it, and no write
+LEASE = 0.5  # seconds that a right lasts if it is not renewed, as by a worker that was killed
 MAX_OWED = 100  # tags that are told once Redis is back; then all is stale
 
 # Deletes a key only while it is the caller's: https://redis.io/docs/latest/commands/set
 GIVE_BACK = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end"
+RENEW = (
+    "if redis.call('get', KEYS[1]) == ARGV[1]"
+    " then return redis.call('pexpire', KEYS[1], ARGV[2]) end"
+)
 
 
 def _release() -> str:
@@ -94,6 +100,7 @@ class RedisStore:
         self._owed: set[str] = set()  # tags of writes that Redis has not heard of
         # Rights that it may have given, or not taken back, without an answer: name and token.
         self._unsure: set[tuple[bytes, bytes]] = set()
+        self._renewing: dict[bytes, asyncio.TimerHandle] = {}  # by the right's token
         self._settling: asyncio.Task[None] | None = None
         self._telling: asyncio.Task[None] | None = None
         self._running: set[asyncio.Task[None]] = set()
@@ -117,7 +124,9 @@ class RedisStore:
         return await self._found(self._look_up(key, tags), len(tags))
 
     async def _may_read(self) -> bool:
-        return not (self._owed or self._unsure or self._settling) or await self._settled()
+        if not (self._owed or self._unsure or self._settling):
+            return True
+        return self._redis.may_try("SET") and await self._settled()
 
     def _look_up(self, key: bytes, tags: Sequence[str], *more: bytes) -> asyncio.Future[Any]:
         names = (self._tags + tag for tag in tags)
@@ -143,7 +152,8 @@ class RedisStore:
         if not await self._may_read():
             return Fill(Found(None, ()), token)
         lock = self._name(key) + b":lock"
-        milliseconds = round(self._settings.fill_seconds * 1000)
+        until = monotonic() + self._settings.fill_seconds
+        milliseconds = _lease(until)
         call = self._redis.call("SET", lock, token, "NX", "GET", "PX", milliseconds)
         # Sent with the first, and answered after it: with the lock it is no other look-up's.
         looked_up = self._look_up(key, tags, lock)
@@ -155,10 +165,24 @@ class RedisStore:
         except asyncio.CancelledError:
             call.add_done_callback(lambda _: self._start(self._give_back({(lock, token)})))
             raise
-        return Fill(found, token) if holder is None else Fill(found, holder, mine=False)
+        if holder is not None:
+            return Fill(found, holder, mine=False)
+        self._renew_later(lock, token, until)
+        return Fill(found, token)
+
+    def _renew_later(self, lock: bytes, token: bytes, until: float) -> None:
+        def renew() -> None:
+            del self._renewing[token]
+            if milliseconds := _lease(until):
+                self._redis.call("EVAL", RENEW, 1, lock, token, milliseconds)
+                self._renew_later(lock, token, until)
+
+        self._renewing[token] = asyncio.get_running_loop().call_later(LEASE / 2, renew)
 
     async def end(self, key: bytes, tags: Sequence[str], fill: Fill, entry: Entry | None) -> None:
         name, lock = self._name(key), self._name(key) + b":lock"
+        if timer := self._renewing.pop(fill.token, None):
+            timer.cancel()
         calls: list[asyncio.Future[Any]] = []
         # Without its tags' generations nobody could use the entry.
         if entry is not None and (generations := await self._all_known(tags, fill)):
@@ -207,6 +231,8 @@ class RedisStore:
         try:
             await asyncio.gather(*calls)
         except UnreachableError:
+            with suppress(UnreachableError):  # one that is full refuses SET, and takes DEL
+                await self._redis.call("DEL", *(self._tags + tag for tag in tags))
             self._owed.update(tags)
             if len(self._owed) > MAX_OWED:
                 self._owed = {EVERYTHING}
@@ -259,6 +285,11 @@ def new_cache() -> Cache:
     """Return the service's cache; its limits come from the environment."""
     settings = CacheSettings()
     return Cache(RedisStore(settings), settings, *features())
+
+
+def _lease(until: float) -> int:
+    """Return the milliseconds that a right lasts, which ends at a time at the latest."""
+    return max(0, round(min(LEASE, until - monotonic()) * 1000))
 
 
 def _encode(entry: Entry, generations: Iterable[bytes]) -> bytes:

@@ -13,6 +13,7 @@ from time import perf_counter, time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.draining import stopping
 from app.errors import ProblemResponse
 from app.observability.context import (
     GONE,
@@ -63,6 +64,9 @@ class Instruments:
                     (b"x-process-time", b"%.6f" % took),
                     (b"server-timing", server_timing(took, request.spans)),
                 ]
+                if stopping.is_set() and scope["http_version"] == "1.1":
+                    # A client that goes on with this connection would find it cut.
+                    message["headers"].append((b"connection", b"close"))
             return send(message)
 
         try:
