@@ -30,12 +30,14 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.types import TypeDecorator
 
 from app.database.budget import ServerSettings, check_budget
-from app.database.connections import check_after_idling, tell_unavailable
+from app.database.connections import check_after_idling, notice_silence, tell_unavailable
 from app.database.core_reads import CoreReads
 from app.database.gate import Gate, UnavailableError
+from app.database.mysql_errors import judge
 from app.database.reads import Query
 from app.database.recorder import Recorder
 from app.database.replica import ReplicatedDatabase
+from app.database.verdicts import drop_useless
 from app.database.writes import WriteRoad
 
 ID = BigInteger  # the type of primary keys
@@ -46,11 +48,6 @@ TABLES = Query(
     .select_from(named_table("tables", schema="information_schema"))
     .where(named_column("table_schema") == func.database())
 )
-
-# Errors after which the same request may pass in a moment: too many connections (1040,
-# 1203, 1226), server going down (1053), lock wait and dead-lock (1205, 1213), connection
-# killed (1317, 1927), no or lost connection (2002, 2003, 2006, 2013).
-_UNAVAILABLE = {1040, 1053, 1203, 1205, 1213, 1226, 1317, 1927, 2002, 2003, 2006, 2013}
 
 
 class DatabaseSettings(ServerSettings):
@@ -83,7 +80,7 @@ class DatabaseSettings(ServerSettings):
                 )
                 return min(int(limit) for limit in limits.one() if limit > 0)  # 0 is no limit
         except DBAPIError as error:
-            if is_unavailable(error):
+            if judge(error).passes:
                 raise UnavailableError.because(error) from error
             raise
 
@@ -145,14 +142,14 @@ def _create_engine(url: str, settings: DatabaseSettings, size: int, **options: A
         **options,
     )
     check_after_idling(engine)
-    tell_unavailable(engine)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def watch(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        raw = connection.driver_connection._transport.get_extra_info("socket")
+        notice_silence(raw, settings.timeout)
+
+    tell_unavailable(engine, judge)
     return engine
-
-
-def is_unavailable(error: DBAPIError) -> bool:
-    """Tell whether the connection broke, or what was asked for may pass in a moment."""
-    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    return error.connection_invalidated or code in _UNAVAILABLE
 
 
 @asynccontextmanager
@@ -168,6 +165,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
     reads = replica = create_read_engine(settings.url, settings)
     if settings.read_url is not None:
         replica = create_read_engine(settings.read_url, settings)
+    drop_useless(writes.sync_engine, judge, moved=reads.sync_engine.dispose)
     engines = {writes, reads, replica}
     for engine in engines:
         recorder.watch(engine)
@@ -176,14 +174,12 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
         return Gate(size, queue=settings.queue, timeout=settings.timeout)
 
     try:
-        primary = CoreReads(reads, gate(settings.read_pool), is_unavailable)
+        primary = CoreReads(reads, gate(settings.read_pool), judge)
         yield ReplicatedDatabase(
-            WriteRoad(writes, gate(settings.write_pool), is_unavailable),
+            WriteRoad(writes, gate(settings.write_pool), judge),
             primary,
             recorder,
-            primary
-            if replica is reads
-            else CoreReads(replica, gate(settings.read_pool), is_unavailable),
+            primary if replica is reads else CoreReads(replica, gate(settings.read_pool), judge),
         )
     finally:
         for engine in engines:
