@@ -193,6 +193,7 @@ DATA_FAULTS = [
     (DATA + "verdicts.py", "failure.is_disconnect = True", "pass", "does_not_write_is_left"),
     (DATA + "verdicts.py", "        moved()\n", "        pass\n", "does_not_write_is_left"),
     (DATA + "writes.py", "committing = Deadline(COMMIT)", "pass", "is_never_answered"),
+    (DATA + "writes.py", ", refused=True)", ")", "is_never_answered"),
     # SQLite
     (DATA + "sqlite.py", "BEGIN IMMEDIATE", "BEGIN", "increments_of_another_process"),
     (
@@ -217,6 +218,9 @@ DATA_FAULTS = [
         "Connector()",
         "keeps_the_rows_that_refer_to_it",
     ),
+    (DATA + "sqlite_errors.py", "IOERR: Verdict.FULL", "IOERR: Verdict.BUG", "a_full_disk"),
+    (DATA + "sqlite_errors.py", "code & 0xFF", "code", "a_full_disk"),
+    (DATA + "sqlite.py", ", judge, _write_a_little)", ", judge)", "a_full_disk"),
     # PostgreSQL
     (
         DATA + "postgresql.py",

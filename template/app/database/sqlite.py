@@ -16,11 +16,26 @@ from weakref import WeakSet
 import aiosqlite
 from alembic.autogenerate.api import AutogenContext
 from pydantic import Field, field_validator
-from sqlalchemy import Column, ColumnElement, DateTime, Dialect, Integer, bindparam, event, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Integer,
+    bindparam,
+    event,
+    select,
+    text,
+)
 from sqlalchemy import column as named_column
 from sqlalchemy import table as named_table
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    AsyncSession,
+    create_async_engine,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
@@ -187,6 +202,11 @@ def _write_ahead(cursor: DBAPICursor, timeout: float) -> None:
             await_only(asyncio.sleep(0.01))
 
 
+async def _write_a_little(session: AsyncSession) -> None:
+    version = (await session.execute(text("PRAGMA user_version"))).scalar_one()
+    await session.execute(text(f"PRAGMA user_version = {version}"))
+
+
 @asynccontextmanager
 async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
     """Open both roads for as long as the service runs."""
@@ -203,7 +223,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
 
     try:
         yield Database(
-            WriteRoad(writes, gate(1), judge),
+            WriteRoad(writes, gate(1), judge, _write_a_little),
             CoreReads(reads, gate(settings.read_pool), judge),
             recorder,
         )

@@ -16,10 +16,16 @@ from app.database.gate import Gate, UnavailableError
 from app.database.verdicts import Judge, Verdict
 from app.deadline import Deadline, lift_deadline
 from app.errors import ProblemError
+from app.observability.counts import Count
+
+FAILURES = Count("database_write_failures", "Writes that the database did not take.", ["reason"])
 
 logger = logging.getLogger(__name__)
 
 COMMIT = 10.0  # seconds that a commit may take: a server that waits for its standby never answers
+
+# Writes a little.
+Probe = Callable[[AsyncSession], Awaitable[object]]
 
 # Called with the session after its commit, and before the answer is sent.
 AfterCommit = Callable[[AsyncSession], Awaitable[None]]
@@ -56,12 +62,17 @@ class WriteRoad:
         engine: with a pool of its own.
         gate: as large as that pool.
         judge: what an error stands for.
+        probe: where the disk is this instance's own, so that another one may do better.
     """
 
-    def __init__(self, engine: AsyncEngine, gate: Gate, judge: Judge) -> None:
+    def __init__(
+        self, engine: AsyncEngine, gate: Gate, judge: Judge, probe: Probe | None = None
+    ) -> None:
         self.engine = engine
         self.gate = gate
+        self.probe = probe
         self._judge = judge
+        self._refused = False  # the last write, though the database may answer reads
         # For events: https://docs.sqlalchemy.org/en/21/orm/extensions/asyncio.html
         self.sessions: sessionmaker[Session] = sessionmaker()
         self.after_commit: list[AfterCommit] = []
@@ -103,15 +114,22 @@ class WriteRoad:
             if committing is None or not committing.ended_it():
                 raise
             logger.exception("the outcome of a commit is unknown: no answer within %g s", COMMIT)
+            self._fail("unanswered", refused=True)
             raise OutcomeUnknownError from None
         except DBAPIError as error:
             verdict = self._judge(error)
             if verdict is Verdict.LOST and committing is not None:
                 logger.exception("the outcome of a commit is unknown: the connection broke")
+                self._fail("unanswered")
                 raise OutcomeUnknownError from error
             if verdict.passes:
+                refused = verdict in (Verdict.FULL, Verdict.MOVED)
+                self._fail(verdict.name.lower(), refused=refused)
                 raise UnavailableError.because(error) from error
             raise
+        else:
+            if self._refused and self.probe is None:
+                self._recover()
         finally:
             if committing is not None:
                 committing.lift()
@@ -119,6 +137,28 @@ class WriteRoad:
             if given is not None and given.info.pop(_COMMITTED, False):
                 for call in self.after_commit:
                     await call(given)
+
+    async def can_write(self) -> bool:
+        """Tell whether writes are taken: by the last one, or by the probe where that was not."""
+        if not self._refused:
+            return True
+        if self.probe is None:
+            return False
+        try:
+            async with self.session() as session:
+                await self.probe(session)
+        except (UnavailableError, OutcomeUnknownError):
+            return False
+        self._recover()
+        return True
+
+    def _fail(self, reason: str, *, refused: bool = False) -> None:
+        FAILURES.add(reason)
+        self._refused = self._refused or refused
+
+    def _recover(self) -> None:
+        self._refused = False
+        logger.warning("the database takes writes again")
 
 
 def _note_commit(session: Session) -> None:

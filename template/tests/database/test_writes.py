@@ -172,6 +172,8 @@ async def test_a_commit_that_is_never_answered_has_an_unknown_outcome(
     assert "retry-after" not in response.headers  # again may be twice
     assert [record for record in caplog.records if "outcome" in record.getMessage()]
     assert road.gate.free == road.gate.size
+    ready = await client.get("/health/ready")
+    assert ready.status_code == 503 if road.probe else ready.json()["writes"] == "refused"
 
 
 async def test_an_answer_means_that_it_was_committed(
