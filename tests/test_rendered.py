@@ -1322,6 +1322,14 @@ TASKS_FAULTS = [
     ("sqlite", "app/tasks/liveness.py", 'os.environ.get("TASKS_', 'str("" and "', "of_its_own"),
     ("sqlite", "app/tasks/parts/metrics.py", "except OSError", "except KeyError", "port_is_taken"),
     ("sqlite", "app/tasks/celery.py", "    liveness.watch(app)\n", "", "port_is_taken"),
+    (
+        "sqlite",
+        "app/tasks/celery.py",
+        "    check_database()\n    live",
+        "    live",
+        "refuses_the_url",
+    ),
+    ("sqlite", "app/tasks/celery.py", " and not judge(error).passes", "", "leaves_the_message"),
     ("sqlite", "app/tasks/liveness.py", "loop.runs = True", "pass", "when_the_loop_runs"),
     ("sqlite", "app/tasks/liveness.py", "self.timer is not None", "True", "when_the_loop_runs"),
     (
