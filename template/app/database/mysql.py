@@ -1,11 +1,14 @@
 """MySQL and MariaDB, with asyncmy."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from alembic.autogenerate.api import AutogenContext
+from asyncmy.errors import MySQLError
 from pydantic import field_validator
 from sqlalchemy import (
     BigInteger,
@@ -28,7 +31,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.types import TypeDecorator
+from sqlalchemy.util import await_only
 
+from app.database import migrating
 from app.database.budget import ServerSettings, check_budget
 from app.database.connections import check_after_idling, notice_silence, tell_unavailable
 from app.database.core_reads import CoreReads
@@ -40,7 +45,11 @@ from app.database.replica import ReplicatedDatabase
 from app.database.verdicts import drop_useless
 from app.database.writes import WriteRoad
 
+logger = logging.getLogger(__name__)
+
 ID = BigInteger  # the type of primary keys
+
+_LOCK_WAIT = 1205
 
 # The names of all tables, in a column `name`.
 TABLES = Query(
@@ -197,12 +206,38 @@ def _render_type(kind: str, value: Any, autogenerate: AutogenContext) -> str | L
 MIGRATION_OPTIONS: dict[str, Any] = {"render_item": _render_type}
 
 
+_CHANGES = ("ALTER ", "CREATE ", "DROP ", "RENAME ", "TRUNCATE ")
+
+
+def _execute_again(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """Run a statement again that did not get the lock of its table.
+
+    Not the whole migration: such a statement commits what came before it.
+    """
+    changes = statement.lstrip().upper().startswith(_CHANGES)
+    for left in reversed(range(migrating.TRIES)):
+        try:
+            cursor.execute(statement, parameters)
+            break
+        except MySQLError as error:
+            if not changes or not left or error.args[0] != _LOCK_WAIT:
+                raise
+            logger.warning("others hold the lock of a table: the statement is tried again")
+            await_only(asyncio.sleep(migrating.PAUSE))
+    return True
+
+
 @asynccontextmanager
 async def connect_for_migrations(url: str) -> AsyncIterator[AsyncConnection]:
     """Open a connection that migrations may change the tables on."""
     engine = create_async_engine(url, poolclass=NullPool)
     try:
+        event.listen(engine.sync_engine, "do_execute", _execute_again)
         async with engine.connect() as connection:
+            await connection.exec_driver_sql(
+                f"SET SESSION lock_wait_timeout = {migrating.LOCK_TIMEOUT}"
+            )
+            await connection.commit()
             yield connection
             await connection.commit()
     finally:

@@ -32,6 +32,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.types import TypeDecorator
 
+from app.database import migrating
 from app.database.asyncpg_reads import ERRORS, AsyncpgReads, connect_options
 from app.database.budget import ServerSettings, check_budget
 from app.database.connections import check_after_idling, notice_silence, tell_unavailable
@@ -246,6 +247,9 @@ async def connect_for_migrations(url: str) -> AsyncIterator[AsyncConnection]:
     engine = create_async_engine(url, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
+            # CREATE INDEX CONCURRENTLY holds up nobody: SET lock_timeout = 0 before it.
+            await connection.exec_driver_sql(f"SET lock_timeout = '{migrating.LOCK_TIMEOUT}s'")
+            await connection.commit()
             yield connection
             await connection.commit()
     finally:
