@@ -61,7 +61,7 @@ def judge(error: BaseException) -> Verdict:
     if isinstance(error, asyncpg.InterfaceError):
         # One with a value is of a parameter; the others are of a connection that is closed.
         return Verdict.BUG if isinstance(error, ValueError) else Verdict.GONE
-    state = getattr(error, "sqlstate", None) or ""  # psycopg has it too
+    state = getattr(error, "sqlstate", None) or ""  # whatever the driver
     return _VERDICTS.get(state) or _VERDICTS.get(state[:2], Verdict.BUG)
 
 
