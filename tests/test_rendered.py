@@ -182,7 +182,18 @@ DATA_FAULTS = [
         "return database.reads",
         "only_its_own_routes",
     ),
-    (DATA + "connections.py", "raise DisconnectionError from error", "pass", "broke_while_idle"),
+    (
+        DATA + "connections.py",
+        "raise InvalidatePoolError from error  # the pool",
+        "pass  # the pool",
+        "broke_while_idle",
+    ),
+    (DATA + "connections.py", "Deadline(PING)", "Deadline(99)", "finds_a_dead_one"),
+    (DATA + "connections.py", '"TCP_KEEPIDLE": 5, ', "", "vanishes_is_noticed"),
+    (DATA + "verdicts.py", "failure.is_disconnect = True", "pass", "does_not_write_is_left"),
+    (DATA + "verdicts.py", "        moved()\n", "        pass\n", "does_not_write_is_left"),
+    (DATA + "writes.py", "committing = Deadline(COMMIT)", "pass", "is_never_answered"),
+    (DATA + "writes.py", ", refused=True)", ")", "is_never_answered"),
     # SQLite
     (DATA + "sqlite.py", "BEGIN IMMEDIATE", "BEGIN", "increments_of_another_process"),
     (
@@ -198,13 +209,8 @@ DATA_FAULTS = [
     (DATA + "sqlite.py", "'ON' if foreign_keys else", "", "commit_that_the_database_refuses"),
     (DATA + "sqlite.py", "value.replace(tzinfo=UTC)", "value", "both_roads_give_equal_rows"),
     (DATA + "sqlite.py", "value.astimezone(UTC)", "value", "test_datetimes_are_kept_in_utc"),
-    (
-        DATA + "sqlite.py",
-        "(SQLITE_BUSY, SQLITE_CANTOPEN)",
-        "(SQLITE_CANTOPEN,)",
-        "waits_for_another_process",
-    ),
-    (DATA + "sqlite.py", "(SQLITE_BUSY, SQLITE_CANTOPEN)", "(SQLITE_BUSY,)", "live_but_not_ready"),
+    (DATA + "sqlite_errors.py", "BUSY: Verdict.AGAIN", "BUSY: Verdict.BUG", "for_another_process"),
+    (DATA + "sqlite_errors.py", "OPEN: Verdict.GONE", "OPEN: Verdict.BUG", "live_but_not_ready"),
     (DATA + "sqlite.py", "if not driver or", "if not driver and", "another_kind_of_url"),
     (
         DATA + "sqlite.py",
@@ -212,6 +218,9 @@ DATA_FAULTS = [
         "Connector()",
         "keeps_the_rows_that_refer_to_it",
     ),
+    (DATA + "sqlite_errors.py", "IOERR: Verdict.FULL", "IOERR: Verdict.BUG", "a_full_disk"),
+    (DATA + "sqlite_errors.py", "code & 0xFF", "code", "a_full_disk"),
+    (DATA + "sqlite.py", ", judge, _write_a_little)", ", judge)", "a_full_disk"),
     # PostgreSQL
     (
         DATA + "postgresql.py",
@@ -238,6 +247,17 @@ DATA_FAULTS = [
         "another_kind_of_url",
     ),
     (DATA + "postgresql.py", "    check_after_idling(engine)\n", "", "broke_while_idle"),
+    (DATA + "postgresql.py", "if not is_first:", "if True:", "first_statement_runs_again"),
+    (DATA + "postgresql.py", "if not is_first:", "if False:", "a_later_one_has_the_request"),
+    (
+        DATA + "postgresql_errors.py",
+        "isinstance(error.__cause__, asyncpg.PostgresError)",
+        "False",
+        "commit_without_an_answer",
+    ),
+    (DATA + "postgresql_errors.py", '"40": Verdict.AGAIN', '"40": Verdict.BUG', "pass_later"),
+    (DATA + "asyncpg_reads.py", "            self.renew()\n", "", "finds_all_that_are_dead"),
+    (DATA + "asyncpg_reads.py", "asyncio.timeout(PING)", "asyncio.timeout(9)", "fail_the_probe"),
     (
         DATA + "postgresql.py",
         "any_(bindparam(name, type_=ARRAY(column.type)))",
@@ -277,8 +297,8 @@ DATA_FAULTS = [
     ),
     (
         DATA + "asyncpg_reads.py",
-        "            clean = True\n        except UNAVAILABLE",
-        "        except UNAVAILABLE",
+        "            clean = True\n        except ERRORS",
+        "        except ERRORS",
         "test_a_read_is_one_round_trip",
     ),
     (
@@ -308,6 +328,7 @@ DATA_FAULTS = [
         "cancelled_read_leaves",
     ),
     # MySQL
+    (DATA + "mysql_errors.py", "(3, 1021, 1026, 1030, 1114),", "(3, 1021),", "pass_later"),
     (
         DATA + "mysql.py",
         '"SET SESSION TRANSACTION READ ONLY"',
@@ -324,9 +345,9 @@ DATA_FAULTS = [
     (DATA + "mysql.py", "value.replace(tzinfo=UTC)", "value", "both_roads_give_equal_rows"),
     (DATA + "mysql.py", "    check_after_idling(engine)\n", "", "broke_while_idle"),
     (
-        DATA + "mysql.py",
-        "return error.connection_invalidated or code in _UNAVAILABLE",
-        "return False",
+        DATA + "mysql_errors.py",
+        "_VERDICTS.get(number, Verdict.BUG)",
+        "Verdict.BUG",
         "is_unavailable",
     ),
     (DATA + "mysql.py", 'drivername == "mysql+asyncmy"', "drivername", "another_kind_of_url"),
@@ -397,6 +418,8 @@ ENV, SORTED = "migrations/env.py", "if isinstance(op, DropTableOp) else 0"
 MIGRATION_FAULTS = [
     ("postgresql", ENV, SORTED, "if False else 0", "dropped_after_those"),
     ("mysql", ENV, SORTED, "if False else 0", "dropped_after_those"),
+    ("postgresql", ENV, "if not left or", "if True or", "pass_a_migration"),
+    ("mysql", DATA + "mysql.py", "if not changes or", "if True or", "pass_a_migration"),
     ("mysql", ENV, "op.table_name in gone", "False", "dropped_after_those"),
 ]
 
@@ -1301,6 +1324,14 @@ TASKS_FAULTS = [
     ("sqlite", "app/tasks/liveness.py", 'os.environ.get("TASKS_', 'str("" and "', "of_its_own"),
     ("sqlite", "app/tasks/parts/metrics.py", "except OSError", "except KeyError", "port_is_taken"),
     ("sqlite", "app/tasks/celery.py", "    liveness.watch(app)\n", "", "port_is_taken"),
+    (
+        "sqlite",
+        "app/tasks/celery.py",
+        "    check_database()\n    live",
+        "    live",
+        "refuses_the_url",
+    ),
+    ("sqlite", "app/tasks/celery.py", " and not judge(error).passes", "", "leaves_the_message"),
     ("sqlite", "app/tasks/liveness.py", "loop.runs = True", "pass", "when_the_loop_runs"),
     ("sqlite", "app/tasks/liveness.py", "self.timer is not None", "True", "when_the_loop_runs"),
     (
@@ -1377,7 +1408,10 @@ def _faults() -> Iterator[Fault]:
                 or (name == "asyncpg_reads.py" and database != "postgresql")
                 # There one transaction at a time may write, whatever it locks.
                 or (fault[1] == "with_for_update=True" and database == "sqlite")
-                or (name in ("budget.py", "replica.py", "connections.py") and database == "sqlite")
+                or (
+                    name in ("budget.py", "replica.py", "connections.py", "verdicts.py")
+                    and database == "sqlite"
+                )
             ):
                 yield database, *fault
     for fault in FAULTS:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from app.database import TABLES, Base, BusyError, Database, UnavailableError
 from app.database.gate import Gate
+from app.database.writes import WriteRoad
 from app.draining import stopping
 from app.errors import ProblemError
 
@@ -24,15 +25,16 @@ class Health(BaseModel):
     """The answer to a probe that passed."""
 
     status: Literal["ok"] = "ok"
+    writes: Literal["refused"] | None = None
 
 
-@router.get("/live")
+@router.get("/live", response_model_exclude_none=True)
 async def live() -> Health:
     """Say that the process answers; a failing database must not get it restarted."""
     return Health()
 
 
-@router.get("/ready")
+@router.get("/ready", response_model_exclude_none=True)
 async def ready(request: Request) -> Health:
     """Say that the database answers too, has been migrated, and nobody said to stop."""
     if stopping.is_set():
@@ -52,7 +54,20 @@ async def ready(request: Request) -> Health:
     if missing:
         logger.warning("not ready: the database has no %s", ", ".join(sorted(missing)))
         raise ProblemError(503, "The database has not been migrated.")
-    return Health()
+    return await _tell_of_writes(database.writes)
+
+
+async def _tell_of_writes(writes: WriteRoad) -> Health:
+    """Say that writes are refused, and be not ready where another instance may do better."""
+    try:
+        async with asyncio.timeout(READY_TIMEOUT):
+            if await writes.can_write():
+                return Health()
+    except TimeoutError:
+        pass
+    if writes.probe is None:  # all have the same server, and reads go on
+        return Health(writes="refused")
+    raise ProblemError(503, "The database cannot be written to.")
 
 
 def _is_busy(gate: Gate) -> bool:

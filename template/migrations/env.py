@@ -7,10 +7,20 @@ from alembic import context
 from alembic.operations.ops import DropTableOp, MigrationScript, ModifyTableOps
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, MetaData
+from sqlalchemy.exc import DBAPIError
 
 import app.main  # noqa: F401  (imports every model)
-from app.database import MIGRATION_OPTIONS, Base, DatabaseSettings, connect_for_migrations
+from app.database import (
+    MIGRATION_OPTIONS,
+    Base,
+    DatabaseSettings,
+    connect_for_migrations,
+    judge,
+    migrating,
+)
+from app.database.verdicts import Verdict
 
+logger = logging.getLogger("alembic.env")
 logging.basicConfig(format="%(message)s")
 logging.getLogger("alembic").setLevel(logging.INFO)  # says which revisions it runs
 
@@ -59,9 +69,21 @@ def run(connection: Connection | None = None) -> None:
 
 
 async def connect_and_run() -> None:
-    """Run the migrations on the database itself."""
-    async with connect_for_migrations(url) as connection:
-        await connection.run_sync(run)
+    """Run the migrations on the database itself.
+
+    One that does not get a lock is rolled back, where the database can, and tried again.
+    """
+    for left in reversed(range(migrating.TRIES)):
+        try:
+            async with connect_for_migrations(url) as connection:
+                await connection.run_sync(run)
+            break
+        except DBAPIError as error:
+            again = error.statement is not None and judge(error) is Verdict.AGAIN
+            if not left or not again or not context.get_context().impl.transactional_ddl:
+                raise
+            logger.warning("others hold the lock of a table: the migration is tried again")
+            await asyncio.sleep(migrating.PAUSE)
 
 
 if context.is_offline_mode():

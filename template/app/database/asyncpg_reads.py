@@ -13,28 +13,22 @@ from sqlalchemy import make_url
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.exc import MultipleResultsFound, StatementError
 
+from app.database.connections import IDLE
 from app.database.gate import Gate, UnavailableError
+from app.database.postgresql_errors import judge
 from app.database.reads import Query, Row
 from app.database.recorder import Recorder
+from app.database.verdicts import Verdict
 
 DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
 # Seconds after which an idle connection is not trusted: below what proxies and firewalls allow.
 MAX_IDLE = 240.0
 CLOSE_TIMEOUT = 5.0  # seconds
+PING = 1.0  # seconds that a connection which has idled has to answer in
 
-# What says that the database cannot answer now: it is not there, going, coming, full,
-# has cancelled the statement, or could not run it beside others.
-UNAVAILABLE = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # a connection that broke while it was given a statement
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-)
+# All that asyncpg raises.
+ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
 
 Process = Callable[[Any], Any] | None
 
@@ -128,6 +122,7 @@ class AsyncpgReads:
         self._recorder = recorder
         self._compiled: dict[Query, Compiled] = {}
         self._idle: list[tuple[asyncpg.Connection, float]] = []  # and since when
+        self._generation = 0
         self._closing: set[asyncio.Task[Any]] = set()
 
     async def one(self, query: Query, **parameters: Any) -> Row | None:
@@ -146,41 +141,68 @@ class AsyncpgReads:
         if not self.gate.enter_now():
             await self.gate.enter()
         started = perf_counter()
-        connection = None
+        connection, generation = None, 0
         clean = False
         try:
-            connection = self._take() or await self._open()
+            connection, since = self._take()
+            if connection is not None and monotonic() - since > IDLE:
+                connection = await self._checked(connection)
+            if connection is None:
+                connection = await self._open()
+            generation = self._generation
             if not compiled.described:
                 await compiled.describe(connection)
             records = await connection.fetch(compiled.sql, *arguments)
             self.gate.answered = monotonic()
             clean = True
-        except UNAVAILABLE as error:
-            raise UnavailableError.because(error) from error
-        except asyncpg.PostgresError:
-            clean = True  # the server has refused the statement, and is ready for the next one
+        except ERRORS as error:
+            verdict = judge(error)
+            # Else the server has refused the statement, and is ready for the next one.
+            clean = not verdict.drops
+            if verdict.passes and verdict is not Verdict.MOVED:  # a read that writes is a bug
+                raise UnavailableError.because(error) from error
             raise
         finally:
             if connection is not None:
-                self._give_back(connection, clean=clean)
+                self._give_back(connection, clean=clean and generation == self._generation)
             self.gate.leave()
             self._recorder.record(compiled.sql, started)
         return compiled.rows(records)
 
-    async def close(self) -> None:
-        """Close all connections."""
+    def renew(self) -> None:
+        """Drop all connections: the idle ones now, the others after their statements."""
+        self._generation += 1
         for connection, _ in self._idle:
             self._discard(connection)
         self._idle.clear()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self.renew()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    def _take(self) -> asyncpg.Connection | None:
+    def _take(self) -> tuple[asyncpg.Connection | None, float]:
         while self._idle:
             connection, since = self._idle.pop()
             if not connection.is_closed() and monotonic() - since < MAX_IDLE:
-                return connection
+                return connection, since
             self._discard(connection)
-        return None
+        return None, 0.0
+
+    async def _checked(self, connection: asyncpg.Connection) -> asyncpg.Connection | None:
+        """Return a connection that has idled if it answers, None if it is dead.
+
+        A machine or a proxy that vanished has told nobody. Where one connection is dead, the
+        others that idle are taken for dead too: each would cost its request this wait.
+        """
+        try:
+            async with asyncio.timeout(PING):
+                await connection.execute("SELECT 1")
+        except (*ERRORS, TimeoutError):
+            connection.terminate()
+            self.renew()
+            return None
+        return connection
 
     async def _open(self) -> asyncpg.Connection:
         opening: asyncio.Task[asyncpg.Connection] = asyncio.create_task(self._connect())
@@ -214,5 +236,5 @@ class AsyncpgReads:
 async def _close(connection: asyncpg.Connection) -> None:
     try:
         await connection.close(timeout=CLOSE_TIMEOUT)
-    except (*UNAVAILABLE, asyncpg.PostgresError, TimeoutError):
+    except (*ERRORS, TimeoutError):
         connection.terminate()

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database.gate import Gate, UnavailableError
 from app.database.reads import Query, Row
-from app.database.writes import Judge
+from app.database.verdicts import Judge, Verdict
 
 
 class CoreReads:
@@ -16,13 +16,13 @@ class CoreReads:
 
     Args:
         gate: as large as the engine's pool.
-        is_unavailable: whether an error says that the database cannot answer now.
+        judge: what an error stands for.
     """
 
-    def __init__(self, engine: AsyncEngine, gate: Gate, is_unavailable: Judge) -> None:
+    def __init__(self, engine: AsyncEngine, gate: Gate, judge: Judge) -> None:
         self.engine = engine
         self.gate = gate
-        self._is_unavailable = is_unavailable
+        self._judge = judge
 
     async def one(self, query: Query, **parameters: Any) -> Row | None:
         """Return the only row, None when there is none."""
@@ -39,6 +39,7 @@ class CoreReads:
                 self.gate.answered = monotonic()
                 return [row._asdict() for row in result]
         except DBAPIError as error:
-            if self._is_unavailable(error):
+            verdict = self._judge(error)
+            if verdict.passes and verdict is not Verdict.MOVED:  # a read that writes is a bug
                 raise UnavailableError.because(error) from error
             raise

@@ -1,11 +1,14 @@
 """MySQL and MariaDB, with asyncmy."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from alembic.autogenerate.api import AutogenContext
+from asyncmy.errors import MySQLError
 from pydantic import field_validator
 from sqlalchemy import (
     BigInteger,
@@ -28,17 +31,25 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.types import TypeDecorator
+from sqlalchemy.util import await_only
 
+from app.database import migrating
 from app.database.budget import ServerSettings, check_budget
-from app.database.connections import check_after_idling, tell_unavailable
+from app.database.connections import check_after_idling, notice_silence, tell_unavailable
 from app.database.core_reads import CoreReads
 from app.database.gate import Gate, UnavailableError
+from app.database.mysql_errors import judge
 from app.database.reads import Query
 from app.database.recorder import Recorder
 from app.database.replica import ReplicatedDatabase
+from app.database.verdicts import drop_useless
 from app.database.writes import WriteRoad
 
+logger = logging.getLogger(__name__)
+
 ID = BigInteger  # the type of primary keys
+
+_LOCK_WAIT = 1205
 
 # The names of all tables, in a column `name`.
 TABLES = Query(
@@ -46,11 +57,6 @@ TABLES = Query(
     .select_from(named_table("tables", schema="information_schema"))
     .where(named_column("table_schema") == func.database())
 )
-
-# Errors after which the same request may pass in a moment: too many connections (1040,
-# 1203, 1226), server going down (1053), lock wait and dead-lock (1205, 1213), connection
-# killed (1317, 1927), no or lost connection (2002, 2003, 2006, 2013).
-_UNAVAILABLE = {1040, 1053, 1203, 1205, 1213, 1226, 1317, 1927, 2002, 2003, 2006, 2013}
 
 
 class DatabaseSettings(ServerSettings):
@@ -83,7 +89,7 @@ class DatabaseSettings(ServerSettings):
                 )
                 return min(int(limit) for limit in limits.one() if limit > 0)  # 0 is no limit
         except DBAPIError as error:
-            if is_unavailable(error):
+            if judge(error).passes:
                 raise UnavailableError.because(error) from error
             raise
 
@@ -145,14 +151,14 @@ def _create_engine(url: str, settings: DatabaseSettings, size: int, **options: A
         **options,
     )
     check_after_idling(engine)
-    tell_unavailable(engine)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def watch(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        raw = connection.driver_connection._transport.get_extra_info("socket")
+        notice_silence(raw, settings.timeout)
+
+    tell_unavailable(engine, judge)
     return engine
-
-
-def is_unavailable(error: DBAPIError) -> bool:
-    """Tell whether the connection broke, or what was asked for may pass in a moment."""
-    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    return error.connection_invalidated or code in _UNAVAILABLE
 
 
 @asynccontextmanager
@@ -168,6 +174,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
     reads = replica = create_read_engine(settings.url, settings)
     if settings.read_url is not None:
         replica = create_read_engine(settings.read_url, settings)
+    drop_useless(writes.sync_engine, judge, moved=reads.sync_engine.dispose)
     engines = {writes, reads, replica}
     for engine in engines:
         recorder.watch(engine)
@@ -176,14 +183,12 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
         return Gate(size, queue=settings.queue, timeout=settings.timeout)
 
     try:
-        primary = CoreReads(reads, gate(settings.read_pool), is_unavailable)
+        primary = CoreReads(reads, gate(settings.read_pool), judge)
         yield ReplicatedDatabase(
-            WriteRoad(writes, gate(settings.write_pool), is_unavailable),
+            WriteRoad(writes, gate(settings.write_pool), judge),
             primary,
             recorder,
-            primary
-            if replica is reads
-            else CoreReads(replica, gate(settings.read_pool), is_unavailable),
+            primary if replica is reads else CoreReads(replica, gate(settings.read_pool), judge),
         )
     finally:
         for engine in engines:
@@ -201,12 +206,38 @@ def _render_type(kind: str, value: Any, autogenerate: AutogenContext) -> str | L
 MIGRATION_OPTIONS: dict[str, Any] = {"render_item": _render_type}
 
 
+_CHANGES = ("ALTER ", "CREATE ", "DROP ", "RENAME ", "TRUNCATE ")
+
+
+def _execute_again(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """Run a statement again that did not get the lock of its table.
+
+    Not the whole migration: such a statement commits what came before it.
+    """
+    changes = statement.lstrip().upper().startswith(_CHANGES)
+    for left in reversed(range(migrating.TRIES)):
+        try:
+            cursor.execute(statement, parameters)
+            break
+        except MySQLError as error:
+            if not changes or not left or error.args[0] != _LOCK_WAIT:
+                raise
+            logger.warning("others hold the lock of a table: the statement is tried again")
+            await_only(asyncio.sleep(migrating.PAUSE))
+    return True
+
+
 @asynccontextmanager
 async def connect_for_migrations(url: str) -> AsyncIterator[AsyncConnection]:
     """Open a connection that migrations may change the tables on."""
     engine = create_async_engine(url, poolclass=NullPool)
     try:
+        event.listen(engine.sync_engine, "do_execute", _execute_again)
         async with engine.connect() as connection:
+            await connection.exec_driver_sql(
+                f"SET SESSION lock_wait_timeout = {migrating.LOCK_TIMEOUT}"
+            )
+            await connection.commit()
             yield connection
             await connection.commit()
     finally:

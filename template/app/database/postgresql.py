@@ -18,25 +18,30 @@ from sqlalchemy import (
     Dialect,
     any_,
     bindparam,
+    event,
     func,
     make_url,
     select,
 )
 from sqlalchemy import column as named_column
 from sqlalchemy import table as named_table
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.types import TypeDecorator
 
-from app.database.asyncpg_reads import UNAVAILABLE, AsyncpgReads, connect_options
+from app.database import migrating
+from app.database.asyncpg_reads import ERRORS, AsyncpgReads, connect_options
 from app.database.budget import ServerSettings, check_budget
-from app.database.connections import check_after_idling, tell_unavailable
+from app.database.connections import check_after_idling, notice_silence, tell_unavailable
 from app.database.gate import Gate, UnavailableError
+from app.database.postgresql_errors import judge
 from app.database.reads import Query
 from app.database.recorder import Recorder
 from app.database.replica import ReplicatedDatabase
+from app.database.verdicts import drop_useless
 from app.database.writes import WriteRoad
 
 ID = BigInteger  # the type of primary keys
@@ -93,8 +98,10 @@ class DatabaseSettings(ServerSettings):
         """
         try:
             connection = await asyncpg.connect(**connect_options(url) | {"timeout": 5})
-        except UNAVAILABLE as error:
-            raise UnavailableError.because(error) from error
+        except ERRORS as error:
+            if judge(error).passes:
+                raise UnavailableError.because(error) from error
+            raise
         try:
             limits: list[int] = await connection.fetchrow(_LIMITS)
             return min(limit for limit in limits if limit >= 0)
@@ -138,8 +145,34 @@ def create_write_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
         connect_args=options,
     )
     check_after_idling(engine)
-    tell_unavailable(engine, *UNAVAILABLE)
+    tell_unavailable(engine, judge)
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def watch(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+        notice_silence(_socket_of(connection.driver_connection), settings.timeout)
+
+    event.listen(engine.sync_engine, "do_execute", _execute)
     return engine
+
+
+def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool:
+    """Run a statement, twice when its plan is older than the table and nothing came before it.
+
+    A migration makes the plans of all connections stale. Later in a transaction the request has
+    to come again: what it read or wrote before is lost with that transaction.
+    """
+    adapted = cursor._adapt_connection
+    is_first = adapted._transaction is None
+    try:
+        cursor.execute(statement, parameters)
+    except context.dialect.dbapi.InvalidCachedStatementError as error:
+        if not is_first:
+            raise
+        context.handle_dbapi_exception(error)  # forgets the plans of all connections
+        context.pre_exec()
+        adapted.rollback()
+        cursor.execute(statement, parameters)
+    return True
 
 
 def create_reads(url: str, settings: DatabaseSettings, recorder: Recorder) -> AsyncpgReads:
@@ -155,6 +188,7 @@ def create_reads(url: str, settings: DatabaseSettings, recorder: Recorder) -> As
 
     async def connect() -> asyncpg.Connection:
         connection = await asyncpg.connect(**options)
+        notice_silence(_socket_of(connection), settings.timeout)
         await _take_json_as_text(connection)
         return connection
 
@@ -162,16 +196,13 @@ def create_reads(url: str, settings: DatabaseSettings, recorder: Recorder) -> As
     return AsyncpgReads(connect, gate, recorder)
 
 
+def _socket_of(connection: asyncpg.Connection) -> Any:
+    return connection._transport.get_extra_info("socket")
+
+
 async def _take_json_as_text(connection: asyncpg.Connection) -> None:
     for name in ("json", "jsonb"):
         await connection.set_type_codec(name, schema="pg_catalog", encoder=str, decoder=loads)
-
-
-def is_unavailable(error: DBAPIError) -> bool:
-    """Tell whether the connection broke, or what was asked for may pass in a moment."""
-    return error.connection_invalidated or isinstance(
-        getattr(error.orig, "__cause__", None), UNAVAILABLE
-    )
 
 
 @asynccontextmanager
@@ -190,8 +221,9 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
     reads = replica = create_reads(settings.url, settings, recorder)
     if settings.read_url is not None:
         replica = create_reads(settings.read_url, settings, recorder)
+    drop_useless(engine.sync_engine, judge, moved=reads.renew)
     try:
-        yield ReplicatedDatabase(WriteRoad(engine, gate, is_unavailable), reads, recorder, replica)
+        yield ReplicatedDatabase(WriteRoad(engine, gate, judge), reads, recorder, replica)
     finally:
         await reads.close()
         if replica is not reads:
@@ -215,6 +247,9 @@ async def connect_for_migrations(url: str) -> AsyncIterator[AsyncConnection]:
     engine = create_async_engine(url, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
+            # CREATE INDEX CONCURRENTLY holds up nobody: SET lock_timeout = 0 before it.
+            await connection.exec_driver_sql(f"SET lock_timeout = '{migrating.LOCK_TIMEOUT}s'")
+            await connection.commit()
             yield connection
             await connection.commit()
     finally:

@@ -1,11 +1,68 @@
-"""What may be told of PostgreSQL's errors: the texts of some repeat a row's values."""
+"""What PostgreSQL's errors stand for, and what may be told of them: some repeat a row's values."""
 
 import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
+from sqlalchemy.exc import DBAPIError
+
+from app.database.verdicts import Verdict
 
 # Classes of SQLSTATE whose messages name tables, columns and constraints, and no values:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _NAMING = ("08", "23", "25", "28", "3D", "40", "42", "53", "55", "57")
+
+# By SQLSTATE, or by its class. What is not here is a bug: wrong SQL, a missing table or
+# privilege (42), a wrong state of the transaction (25), limits of the server (54), damage (XX).
+_VERDICTS = {
+    "08": Verdict.LOST,
+    "08001": Verdict.GONE,  # could not connect
+    "08004": Verdict.GONE,  # refused to connect
+    "08P01": Verdict.GONE,  # pgbouncer's own errors
+    "22": Verdict.CLIENT,  # data: out of range, too long, not text
+    "23": Verdict.CLIENT,  # constraints
+    "25006": Verdict.MOVED,  # the primary is a standby now
+    "25P03": Verdict.GONE,  # idle in a transaction for too long: the server closes
+    "25P04": Verdict.GONE,  # a transaction that took too long: the server closes
+    "28": Verdict.GONE,  # the password, or the role, is another one or not there yet
+    "3D": Verdict.GONE,  # nor is the database
+    "40": Verdict.AGAIN,  # serialization, dead-lock
+    "40002": Verdict.CLIENT,  # a constraint
+    "40003": Verdict.LOST,  # the server does not know either
+    "44": Verdict.CLIENT,  # WITH CHECK OPTION
+    "53": Verdict.AGAIN,  # out of memory, too many connections
+    "53100": Verdict.FULL,
+    "55006": Verdict.AGAIN,  # in use
+    "55P03": Verdict.AGAIN,  # a lock was not to be had
+    "57": Verdict.GONE,  # shutting down, starting, dropped, idle for too long
+    "57000": Verdict.AGAIN,
+    "57014": Verdict.AGAIN,  # cancelled, by a limit or by hand
+    "58030": Verdict.FULL,  # an error of the disk
+    "72": Verdict.AGAIN,  # the snapshot is too old
+    "HV00N": Verdict.AGAIN,  # a foreign server is away
+}
+
+
+_STALE = (asyncpg.InvalidCachedStatementError, asyncpg.OutdatedSchemaCacheError)
+
+
+def judge(error: BaseException) -> Verdict:
+    """Return what an error of the driver's, or SQLAlchemy's around it, stands for."""
+    if isinstance(error, DBAPIError):
+        verdict = judge(error.orig) if error.orig is not None else Verdict.BUG
+        return Verdict.GONE if error.connection_invalidated and not verdict.passes else verdict
+    if isinstance(error, AsyncAdapt_asyncpg_dbapi.Error) and error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error.__cause__, asyncpg.PostgresError):  # the server said why it closed
+        error = error.__cause__
+    # A plan, or a type, that is older than the table: prepared anew it passes.
+    if isinstance(error, _STALE) or "cached plan must not change" in str(error):
+        return Verdict.AGAIN
+    if isinstance(error, asyncpg.InternalClientError | OSError):  # broke while it was in use
+        return Verdict.LOST
+    if isinstance(error, asyncpg.InterfaceError):
+        # One with a value is of a parameter; the others are of a connection that is closed.
+        return Verdict.BUG if isinstance(error, ValueError) else Verdict.GONE
+    state = getattr(error, "sqlstate", None) or ""  # whatever the driver
+    return _VERDICTS.get(state) or _VERDICTS.get(state[:2], Verdict.BUG)
 
 
 def tell_error(error: BaseException) -> str | None:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from sqlite3 import SQLITE_BUSY, SQLITE_CANTOPEN, OperationalError
+from sqlite3 import OperationalError
 from threading import Thread
 from typing import Any, Literal
 from weakref import WeakSet
@@ -16,12 +16,26 @@ from weakref import WeakSet
 import aiosqlite
 from alembic.autogenerate.api import AutogenContext
 from pydantic import Field, field_validator
-from sqlalchemy import Column, ColumnElement, DateTime, Dialect, Integer, bindparam, event, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Integer,
+    bindparam,
+    event,
+    select,
+    text,
+)
 from sqlalchemy import column as named_column
 from sqlalchemy import table as named_table
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import (
+    AsyncConnection,
+    AsyncEngine,
+    AsyncSession,
+    create_async_engine,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
@@ -33,6 +47,8 @@ from app.database.reads import Query
 from app.database.recorder import Recorder
 from app.database.roads import Database
 from app.database.settings import PoolSettings
+from app.database.sqlite_errors import judge
+from app.database.verdicts import drop_useless
 from app.database.writes import WriteRoad
 
 # The type of primary keys, 64 bits wide here; only under this name SQLite counts by itself.
@@ -186,9 +202,9 @@ def _write_ahead(cursor: DBAPICursor, timeout: float) -> None:
             await_only(asyncio.sleep(0.01))
 
 
-def is_unavailable(error: DBAPIError) -> bool:
-    """Tell whether another process holds the lock, or the file cannot be opened."""
-    return getattr(error.orig, "sqlite_errorcode", None) in (SQLITE_BUSY, SQLITE_CANTOPEN)
+async def _write_a_little(session: AsyncSession) -> None:
+    version = (await session.execute(text("PRAGMA user_version"))).scalar_one()
+    await session.execute(text(f"PRAGMA user_version = {version}"))
 
 
 @asynccontextmanager
@@ -196,6 +212,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
     """Open both roads for as long as the service runs."""
     connector = Connector()
     writes = create_write_engine(settings.url, settings, connector)
+    drop_useless(writes.sync_engine, judge)
     reads = create_read_engine(settings.url, settings, connector)
     recorder = Recorder(settings.slow)
     recorder.watch(writes)
@@ -206,8 +223,8 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
 
     try:
         yield Database(
-            WriteRoad(writes, gate(1), is_unavailable),
-            CoreReads(reads, gate(settings.read_pool), is_unavailable),
+            WriteRoad(writes, gate(1), judge, _write_a_little),
+            CoreReads(reads, gate(settings.read_pool), judge),
             recorder,
         )
     finally:

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-from app.database import DatabaseSettings, Query, Row
+from app.database import DatabaseSettings, Query, Row, judge
+from app.database.verdicts import drop_useless
 
 
 class SyncDatabase:
@@ -28,6 +29,7 @@ class SyncDatabase:
             f"app.database.sync_{make_url(settings.url).get_backend_name()}"
         )
         self.engine = driver.create_sync_engine(settings, connections, statement_timeout)
+        drop_useless(self.engine, judge)
         self.sessions: sessionmaker[Session] = sessionmaker(self.engine, expire_on_commit=False)
         # Called with a session after its commit.
         self.after_commit: list[Callable[[Session], None]] = []
@@ -49,6 +51,15 @@ class SyncDatabase:
         session.commit()
         for call in self.after_commit:
             call(session)
+
+    def check(self) -> None:
+        """Connect once.
+
+        Raises:
+            Exception: of the driver's, when it refuses the URL or the server does not answer.
+        """
+        with self.engine.connect():
+            pass
 
     def close(self) -> None:
         """Close all connections."""

@@ -1,5 +1,7 @@
 """The write road: one ORM session a request, which commits before the answer is sent."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -11,13 +13,34 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
 
 from app.database.gate import Gate, UnavailableError
-from app.deadline import lift_deadline
+from app.database.verdicts import Judge, Verdict
+from app.deadline import Deadline, lift_deadline
+from app.errors import ProblemError
+from app.observability.counts import Count
 
-# Tells whether an error says that the database cannot answer now.
-Judge = Callable[[DBAPIError], bool]
+FAILURES = Count("database_write_failures", "Writes that the database did not take.", ["reason"])
+
+logger = logging.getLogger(__name__)
+
+COMMIT = 10.0  # seconds that a commit may take: a server that waits for its standby never answers
+
+# Writes a little.
+Probe = Callable[[AsyncSession], Awaitable[object]]
 
 # Called with the session after its commit, and before the answer is sent.
 AfterCommit = Callable[[AsyncSession], Awaitable[None]]
+
+
+class OutcomeUnknownError(ProblemError):
+    """The commit was sent and not answered: it may have been done, or not, or be done later.
+
+    Without `Retry-After`: to send the request again may do it twice.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            503, "The outcome is unknown: the database did not answer whether this was stored."
+        )
 
 
 @dataclass
@@ -38,13 +61,18 @@ class WriteRoad:
     Args:
         engine: with a pool of its own.
         gate: as large as that pool.
-        is_unavailable: whether an error says that the database cannot answer now.
+        judge: what an error stands for.
+        probe: where the disk is this instance's own, so that another one may do better.
     """
 
-    def __init__(self, engine: AsyncEngine, gate: Gate, is_unavailable: Judge) -> None:
+    def __init__(
+        self, engine: AsyncEngine, gate: Gate, judge: Judge, probe: Probe | None = None
+    ) -> None:
         self.engine = engine
         self.gate = gate
-        self._is_unavailable = is_unavailable
+        self.probe = probe
+        self._judge = judge
+        self._refused = False  # the last write, though the database may answer reads
         # For events: https://docs.sqlalchemy.org/en/21/orm/extensions/asyncio.html
         self.sessions: sessionmaker[Session] = sessionmaker()
         self.after_commit: list[AfterCommit] = []
@@ -61,8 +89,8 @@ class WriteRoad:
         """Give a session that commits at the end, or rolls back when that is an exception.
 
         Raises:
-            UnavailableError: when the database cannot take it now; nothing was written,
-                unless the connection broke during the commit itself.
+            UnavailableError: when the database cannot take it now; nothing was written.
+            OutcomeUnknownError: when the commit was sent and not answered.
             RuntimeError: when one is open already: holding a connection while waiting for
                 a second one is how a pool dead-locks.
         """
@@ -71,6 +99,7 @@ class WriteRoad:
             raise RuntimeError("a write session is open already: pass it on")
         writing = _Writing()
         given: AsyncSession | None = None
+        committing: Deadline | None = None
         try:
             async with self.gate, self._sessions() as session, session.begin():
                 _writing.set(writing)
@@ -80,15 +109,56 @@ class WriteRoad:
                 lift_deadline()  # what is committed must not be answered with a 504
                 # Of a commit that fails too: a connection may break when it has been done.
                 session.info[_COMMITTED] = True
+                committing = Deadline(COMMIT)
+        except asyncio.CancelledError:
+            if committing is None or not committing.ended_it():
+                raise
+            logger.exception("the outcome of a commit is unknown: no answer within %g s", COMMIT)
+            self._fail("unanswered", refused=True)
+            raise OutcomeUnknownError from None
         except DBAPIError as error:
-            if self._is_unavailable(error):
+            verdict = self._judge(error)
+            if verdict is Verdict.LOST and committing is not None:
+                logger.exception("the outcome of a commit is unknown: the connection broke")
+                self._fail("unanswered")
+                raise OutcomeUnknownError from error
+            if verdict.passes:
+                refused = verdict in (Verdict.FULL, Verdict.MOVED)
+                self._fail(verdict.name.lower(), refused=refused)
                 raise UnavailableError.because(error) from error
             raise
+        else:
+            if self._refused and self.probe is None:
+                self._recover()
         finally:
+            if committing is not None:
+                committing.lift()
             writing.now = False
             if given is not None and given.info.pop(_COMMITTED, False):
                 for call in self.after_commit:
                     await call(given)
+
+    async def can_write(self) -> bool:
+        """Tell whether writes are taken: by the last one, or by the probe where that was not."""
+        if not self._refused:
+            return True
+        if self.probe is None:
+            return False
+        try:
+            async with self.session() as session:
+                await self.probe(session)
+        except (UnavailableError, OutcomeUnknownError):
+            return False
+        self._recover()
+        return True
+
+    def _fail(self, reason: str, *, refused: bool = False) -> None:
+        FAILURES.add(reason)
+        self._refused = self._refused or refused
+
+    def _recover(self) -> None:
+        self._refused = False
+        logger.warning("the database takes writes again")
 
 
 def _note_commit(session: Session) -> None:

@@ -7,10 +7,11 @@ from typing import Any
 
 from celery.exceptions import Reject
 from celery.signals import setup_logging, worker_init, worker_process_init
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.database import DatabaseSettings
+from app.database import DatabaseSettings, judge
+from app.database.sync import SyncDatabase
 from app.jobs import sweep as sweeping
 from app.jobs.runner import Runner
 from app.jobs.settings import TaskSettings
@@ -24,6 +25,9 @@ from app.tasks.runners import new_runner
 logger = logging.getLogger(__name__)
 
 PAUSE = 1.0  # seconds
+
+# What drivers raise when nobody answers, with or without a code of the server's.
+_AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 
 settings = TaskSettings()
 if not settings.broker_url:
@@ -51,7 +55,9 @@ def run(job_id: int) -> None:
     """
     try:
         runner().run(job_id)
-    except (OperationalError, InterfaceError, PoolTimeoutError) as error:
+    except (DBAPIError, PoolTimeoutError) as error:
+        if not isinstance(error, _AWAY) and not judge(error).passes:
+            raise
         logger.warning("the database does not answer: the job waits", exc_info=True)
         sleep(PAUSE)  # that may be this process again
         raise Reject(error, requeue=True) from error
@@ -82,8 +88,28 @@ def log_as_the_service_does(**_: Any) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)  # the runner has a line for each job
 
 
+def check_database() -> None:
+    """Connect once, and end the worker when its driver refuses the URL: it could run no job.
+
+    A database that does not answer yet is waited for.
+    """
+    try:
+        settings_of_database = DatabaseSettings()
+        database = SyncDatabase(settings_of_database, connections=1, statement_timeout=PAUSE)
+        try:
+            database.check()
+        finally:
+            database.close()
+    except _AWAY:
+        logger.warning("the database does not answer: jobs will wait", exc_info=True)
+    except Exception as error:
+        logger.exception("the worker cannot use DATABASE_URL")
+        raise SystemExit(f"The worker cannot use DATABASE_URL: {type(error).__name__}.") from error
+
+
 def begin(**_: Any) -> None:
     """Begin in the main process; Celery goes on after an error here, but for SystemExit."""
+    check_database()
     liveness.watch(app)
     for part in all_parts():
         part.before_fork(settings)

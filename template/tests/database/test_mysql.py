@@ -1,7 +1,9 @@
 """What is particular to MySQL and MariaDB."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -150,6 +152,78 @@ async def test_a_commit_that_the_connection_does_not_outlive_is_an_error(
     assert await reads.one(VALUE) == {"value": 0}
 
 
+@pytest.mark.parametrize(
+    ("number", "passes"),
+    [
+        *((1213, True), (1412, True), (1047, True), (1053, True)),
+        *((1021, True), (1114, True), (1290, True), (1836, True)),
+        *((1062, False), (1264, False), (1146, False), (1644, False)),
+    ],
+)
+async def test_what_may_pass_later_is_unavailable(
+    database: Database, number: int, *, passes: bool
+) -> None:
+    """As the server sends it; what is the client's or a bug is raised as it is."""
+
+    async def fail() -> None:
+        async with database.writes.session() as session:
+            await session.execute(
+                text(f"SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'no'")
+            )
+
+    with pytest.raises(UnavailableError if passes else DBAPIError):
+        await fail()
+
+
+async def test_a_server_that_does_not_write_is_left(database: Database, reads: CoreReads) -> None:
+    """After a switch of the primary another one has its name."""
+
+    async def on_both_roads() -> set[int]:
+        row = await reads.one(ID)
+        assert row
+        async with database.writes.session() as session:
+            return {row["id"], (await session.execute(ID.statement)).scalar_one()}
+
+    async def write() -> None:
+        async with database.writes.session() as session:
+            await session.execute(update(counters).values(value=7))
+
+    before = await on_both_roads()
+    async with database.writes.session() as session:
+        await session.execute(text("SET SESSION TRANSACTION READ ONLY"))
+
+    with pytest.raises(UnavailableError):
+        await write()
+
+    await write()
+    assert not before & await on_both_roads()
+
+
+async def test_a_write_finds_a_dead_one_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection whose other end vanished, and told nobody."""
+    monkeypatch.setattr("app.database.connections.IDLE", 0.0)
+    monkeypatch.setattr("app.database.connections.PING", 0.3)
+    async with database.writes.session() as session:
+        dead: Any = (await (await session.connection()).get_raw_connection()).driver_connection
+    dead._transport.pause_reading()
+
+    async with asyncio.timeout(20), database.writes.session() as session:
+        raw = await (await session.connection()).get_raw_connection()
+        assert raw.driver_connection is not dead
+
+
+async def test_a_machine_that_vanishes_is_noticed(database: Database, reads: CoreReads) -> None:
+    for engine in (reads.engine, database.writes.engine):
+        async with engine.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            options = driver._transport.get_extra_info("socket")
+            assert options.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
+            assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+
+
 SECRET = "hunter2"  # noqa: S105
 VALUE_ERRORS = [
     ("INSERT INTO counters VALUES (:secret)", "1366"),
@@ -186,7 +260,7 @@ async def test_nor_does_one_that_took_too_long(database: Database) -> None:
             await session.execute(text(f"SET SESSION {limit}"))
             await session.execute(slow, {"secret": SECRET})
 
-    with pytest.raises(DBAPIError) as failed:
+    with pytest.raises(UnavailableError) as failed:
         await fail()
     await database.writes.engine.dispose()  # the limit is the session's
 

@@ -1,6 +1,7 @@
 """What is particular to PostgreSQL: reads on asyncpg itself."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -27,6 +28,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import (
     Database,
@@ -35,8 +37,10 @@ from app.database import (
     UnavailableError,
     WriteSession,
     asyncpg_reads,
+    writes,
 )
 from app.database.asyncpg_reads import AsyncpgReads
+from app.database.writes import OutcomeUnknownError
 from app.observability.tracebacks import format_safely
 from tests.database.scratch import existing
 
@@ -239,6 +243,220 @@ async def test_a_commit_that_the_database_refuses_is_an_error(
     assert response.status_code == 500
     orphans = Query(select(func.to_regclass("orphans").label("oid")))
     assert await reads.one(orphans) == {"oid": None}
+
+
+# Errors as the server sends them; what is the client's or a bug is raised as it is.
+ERRORS = [
+    *((state, True) for state in ("40001", "40P01", "55P03", "57014", "53300", "72000")),
+    *((state, True) for state in ("53100", "58030", "57P01", "08006", "25006", "28P01")),
+    *((state, False) for state in ("23505", "22003", "42P01", "42501", "25P02", "0A000", "XX000")),
+]
+
+
+@pytest.mark.parametrize(("state", "passes"), ERRORS)
+async def test_what_may_pass_later_is_unavailable(
+    database: Database, state: str, *, passes: bool
+) -> None:
+    async def fail() -> None:
+        async with database.writes.session() as session:
+            await session.execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$"))
+
+    with pytest.raises(UnavailableError if passes else DBAPIError):
+        await fail()
+
+
+async def test_a_parameter_of_the_wrong_type_is_no_outage(reads: AsyncpgReads) -> None:
+    with pytest.raises(asyncpg.DataError, match="argument"):
+        await reads.one(SLEEP, seconds="long")
+
+
+async def test_a_server_that_does_not_write_is_left(
+    reads: AsyncpgReads, database: Database
+) -> None:
+    """After a switch of the primary another one has its name."""
+
+    async def on_both_roads() -> set[int]:
+        row = await reads.one(PID)
+        assert row
+        async with database.writes.session() as session:
+            return {row["pid"], (await session.execute(PID.statement)).scalar_one()}
+
+    async def write() -> None:
+        async with database.writes.session() as session:
+            await session.execute(update(counters).values(value=7))
+
+    before = await on_both_roads()
+    async with database.writes.session() as session:
+        await session.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"))
+
+    with pytest.raises(UnavailableError):
+        await write()
+
+    await write()
+    assert not before & await on_both_roads()
+
+
+class TestMigrated:
+    """The table changes while all have plans for it."""
+
+    @pytest.fixture(autouse=True)
+    async def _planned(self, database: Database, reads: AsyncpgReads) -> None:
+        for _ in range(2):
+            await reads.all(VALUE)
+            async with database.writes.session() as session:
+                await session.execute(select(counters.c.value))
+                await session.execute(update(counters).values(value=1))
+        connection = await reads._connect()
+        await connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE")
+        await connection.execute("ALTER TABLE counters ALTER value TYPE bigint")
+        await connection.close()
+
+    async def test_the_first_statement_runs_again(self, database: Database) -> None:
+        async with database.writes.session() as session:
+            found = (await session.execute(select(counters.c.value))).scalar_one()
+            await session.execute(update(counters).values(value=found + 1))
+
+        assert await database.reads.one(VALUE) == {"value": 2}
+
+    async def test_a_later_one_has_the_request_come_again(self, database: Database) -> None:
+        async def write() -> None:
+            async with database.writes.session() as session:
+                await session.execute(update(counters).values(value=7))
+                await session.execute(select(counters.c.value))
+
+        with pytest.raises(UnavailableError):
+            await write()
+
+        assert await database.reads.one(VALUE) == {"value": 1}
+        await write()
+
+    async def test_a_read_does_not_notice(self, reads: AsyncpgReads) -> None:
+        assert await reads.one(VALUE) == {"value": 1}
+
+
+async def _make_slow_to_commit(session: AsyncSession) -> None:
+    """Have a deferred trigger, which runs in the commit, wait."""
+    await session.execute(text("CREATE TEMP TABLE slow (id int) ON COMMIT DROP"))
+    await session.execute(
+        text(
+            "CREATE FUNCTION pg_temp.wait() RETURNS trigger LANGUAGE plpgsql"
+            " AS 'BEGIN PERFORM pg_sleep(30); RETURN NULL; END'"
+        )
+    )
+    await session.execute(
+        text(
+            "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON slow INITIALLY DEFERRED"
+            " FOR EACH ROW EXECUTE FUNCTION pg_temp.wait()"
+        )
+    )
+    await session.execute(text("INSERT INTO slow VALUES (1)"))
+
+
+@pytest.mark.parametrize("who", ["nobody", "the server", "the network"])
+async def test_a_commit_without_an_answer_has_an_unknown_outcome(
+    database: Database, reads: AsyncpgReads, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """But for a server that said why: then it has done nothing."""
+    monkeypatch.setattr(writes, "COMMIT", 0.5 if who == "nobody" else 20)
+    pids = []
+
+    async def write() -> None:
+        async with database.writes.session() as session:
+            await _make_slow_to_commit(session)
+            raw = await (await session.connection()).get_raw_connection()
+            driver: Any = raw.driver_connection
+            pids.append(driver.get_server_pid())
+            if who == "the network":
+                asyncio.get_running_loop().call_later(0.3, driver.terminate)
+
+    writing = asyncio.create_task(write())
+    if who == "the server":
+        await asyncio.sleep(0.3)
+        other = await reads._connect()
+        await other.execute(f"SELECT pg_terminate_backend({pids[0]})")
+        await other.close()
+
+    with pytest.raises(UnavailableError if who == "the server" else OutcomeUnknownError):
+        await writing
+    assert database.writes.gate.free == database.writes.gate.size
+    async with database.writes.session() as session:
+        assert (await session.execute(PID.statement)).scalar_one() not in pids
+
+
+def _silence(connection: Any) -> None:
+    """Have a connection's other end say nothing any more, as a machine does that vanished."""
+    connection._transport.pause_reading()
+
+
+class TestSilence:
+    """Connections that idle die, and nobody is told."""
+
+    @pytest.fixture(autouse=True)
+    def _at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(asyncpg_reads, "PING", 0.3)
+        monkeypatch.setattr("app.database.connections.PING", 0.3)
+        monkeypatch.setattr(asyncpg_reads, "IDLE", 0.0)
+        monkeypatch.setattr(asyncpg_reads, "CLOSE_TIMEOUT", 0.1)
+        monkeypatch.setattr("app.database.connections.IDLE", 0.0)
+
+    async def test_one_wait_finds_all_that_are_dead(
+        self, database: Database, reads: AsyncpgReads, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await asyncio.gather(*(reads.one(SLEEP, seconds=0.1) for _ in range(3)))
+        dead = [connection for connection, _ in reads._idle]
+        assert len(dead) == 3
+        for connection in dead:
+            _silence(connection)
+        waits = []
+        checked = AsyncpgReads._checked
+
+        async def count(self: AsyncpgReads, connection: Any) -> Any:
+            waits.append(connection)
+            return await checked(self, connection)
+
+        monkeypatch.setattr(AsyncpgReads, "_checked", count)
+
+        await reads.one(VALUE)
+        await asyncio.gather(reads.one(VALUE), reads.one(VALUE))
+
+        assert sum(connection in dead for connection in waits) == 1
+
+    async def test_a_write_finds_a_dead_one_too(self, database: Database) -> None:
+        async with database.writes.session() as session:
+            raw = await (await session.connection()).get_raw_connection()
+            dead: Any = raw.driver_connection
+        _silence(dead)
+
+        async with asyncio.timeout(20), database.writes.session() as session:
+            raw = await (await session.connection()).get_raw_connection()
+            assert raw.driver_connection is not dead
+
+
+async def test_a_dead_connection_does_not_fail_the_probe(
+    client: AsyncClient, state: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asyncpg_reads, "IDLE", 0.0)
+    monkeypatch.setattr(asyncpg_reads, "CLOSE_TIMEOUT", 0.1)
+    reads = state["database"].reads
+    await asyncio.gather(*(reads.one(SLEEP, seconds=0.1) for _ in range(3)))
+    for connection, _ in reads._idle:
+        _silence(connection)
+
+    for _ in range(2):
+        assert (await client.get("/health/ready")).status_code == 200
+
+
+async def test_a_machine_that_vanishes_is_noticed(database: Database, reads: AsyncpgReads) -> None:
+    raw = await database.writes.engine.raw_connection()
+    mine = await reads._connect()
+    connections: list[Any] = [raw.driver_connection, mine]
+    for connection in connections:
+        options = connection._transport.get_extra_info("socket")
+        assert options.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
+        assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+    raw.close()
+    await mine.close()
 
 
 SECRET = "hunter2"  # noqa: S105

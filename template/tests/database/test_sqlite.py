@@ -1,11 +1,14 @@
 """What is particular to SQLite: one lock to write, none to read."""
 
 import asyncio
+import logging
+import resource
 import sqlite3
 import threading
 import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta, timezone
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +21,11 @@ from sqlalchemy import Column, Integer, MetaData, Table, insert, select, text, u
 from sqlalchemy.exc import OperationalError, StatementError
 
 from app.database import (
+    Base,
     Database,
     DatabaseSettings,
     Query,
+    UnavailableError,
     UTCDateTime,
     WriteSession,
     open_database,
@@ -205,6 +210,43 @@ class TestLocked:
 
         assert response.status_code == 503
         assert response.headers["retry-after"] == "1"
+
+
+async def test_a_full_disk_is_a_503_until_there_is_room(
+    client: AsyncClient,
+    file: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Files of this process may not grow meanwhile."""
+    monkeypatch.setattr(Base, "metadata", MetaData())  # this file has no tables of models
+    monkeypatch.setattr(UnavailableError, "logged", -inf)
+    assert (await client.post("/increment")).status_code == 200
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    full = file.with_name(f"{file.name}-wal").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (full, before[1]))
+    try:
+        writes = [await client.post("/increment") for _ in range(3)]
+        ready = await client.get("/health/ready")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert [response.status_code for response in writes] == [503] * 3
+    assert ready.status_code == 503
+    assert ready.json()["detail"] == "The database cannot be written to."
+    (record,) = [record for record in caplog.records if record.exc_info]
+    assert record.levelno == logging.WARNING
+    assert (await client.get("/health/ready")).status_code == 200
+    assert (await client.post("/increment")).status_code == 200
+
+
+async def test_a_file_that_may_not_grow_is_full(database: Database) -> None:
+    async with database.writes.session() as session:
+        await session.execute(text("PRAGMA max_page_count = 1"))
+
+    with pytest.raises(UnavailableError):
+        async with database.writes.session() as session:
+            await session.execute(text("CREATE TABLE more (value)"))
 
 
 async def test_datetimes_are_kept_in_utc(database: Database, file: Path) -> None:

@@ -12,8 +12,9 @@ from sqlalchemy import Column, Integer, MetaData, String, Table, event, insert, 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.util import await_only
 
-from app.database import Database, DatabaseSettings, Query, Reads, WriteSession
+from app.database import Database, DatabaseSettings, Query, Reads, WriteSession, writes
 from app.database.reads import ReadRoad
 from app.observability.logs import JSONFormatter, TextFormatter
 from tests.database.scratch import existing
@@ -149,6 +150,30 @@ async def test_a_commit_that_fails_is_an_error_for_the_client(
 
     assert response.status_code == 500
     assert await value(database.reads) == 0
+
+
+async def test_a_commit_that_is_never_answered_has_an_unknown_outcome(
+    client: AsyncClient,
+    state: dict[str, Database],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(writes, "COMMIT", 0.2)
+    road = state["database"].writes
+
+    @event.listens_for(road.engine.sync_engine, "commit")
+    def wait(_: Connection) -> None:
+        await_only(asyncio.sleep(5))
+
+    response = await client.post("/set/7")
+
+    assert response.status_code == 503
+    assert "outcome is unknown" in response.json()["detail"]
+    assert "retry-after" not in response.headers  # again may be twice
+    assert [record for record in caplog.records if "outcome" in record.getMessage()]
+    assert road.gate.free == road.gate.size
+    ready = await client.get("/health/ready")
+    assert ready.status_code == 503 if road.probe else ready.json()["writes"] == "refused"
 
 
 async def test_an_answer_means_that_it_was_committed(
