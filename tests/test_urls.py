@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, Render
-from tests.servers import PROGRAMS, mariadb, missing, postgresql, url_of
-from tests.support import Environment, clean_environment
+from tests.servers import PROGRAMS, mariadb, missing, postgresql, rabbitmq, redis, url_of
+from tests.support import Environment, clean_environment, free_port
 
 ROADS = ("reads", "replica", "writes", "migrations", "jobs")
 UNTRUSTED = "certificate verify failed"
@@ -27,10 +27,13 @@ def certificates(user: str) -> Iterator[Path]:
     with TemporaryDirectory(prefix="fastperf-tls-") as temporary:
         folder = Path(temporary)
         folder.chmod(0o755)
-        for name in ("server", "stranger"):
+        # RabbitMQ takes no client that has signed its certificate itself.
+        signed = ["-CA", str(folder / "stranger.crt"), "-CAkey", str(folder / "stranger.key")]
+        for name, more in {"server": [], "stranger": [], "client": signed}.items():
             words = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "2"]
-            words += ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+            words += ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
             words += ["-keyout", str(folder / f"{name}.key"), "-out", str(folder / f"{name}.crt")]
+            words += more
             subprocess.run(words, check=True, capture_output=True)
         if os.geteuid() == 0:
             shutil.chown(folder / "server.key", user, user)
@@ -69,10 +72,8 @@ POSTGRESQL: dict[str, dict[str, object] | str] = {
     "sslmode=verify-full&sslrootcert={ca}": {"tls": "TLSv1.3"},
     "ssl=verify-full&sslrootcert={ca}": {"tls": "TLSv1.3"},
     "sslmode=verify-full&sslrootcert={other}.crt": UNTRUSTED,
-    "sslmode=require&sslcert={other}.crt&sslkey={other}.key": {"who": "/CN=localhost"},
-    "sslmode=require&sslcert={other}.crt&sslkey={locked}&sslpassword=word": {
-        "who": "/CN=localhost"
-    },
+    "sslmode=require&sslcert={client}.crt&sslkey={client}.key": {"who": "/CN=client"},
+    "sslmode=require&sslcert={client}.crt&sslkey={locked}&sslpassword=word": {"who": "/CN=client"},
     "sslmode=require&sslrootcert={ca}&sslcrl={crl}": {"tls": "TLSv1.3"},
     "ssl_min_protocol_version=TLSv1.3": {"tls": "TLSv1.3"},
     "ssl_max_protocol_version=TLSv1.2": {"tls": "TLSv1.2"},
@@ -117,7 +118,7 @@ MYSQL: dict[str, dict[str, object] | str] = {
     "ssl_ca={ca}&ssl_check_hostname=false": {"tls": "TLSv1.3"},
     "ssl_ca={other}.crt": UNTRUSTED,
     "ssl_mode=VERIFY_IDENTITY": UNTRUSTED,
-    "ssl_cert={other}.crt&ssl_key={other}.key": {"tls": "TLSv1.3"},
+    "ssl_cert={client}.crt&ssl_key={client}.key": {"tls": "TLSv1.3"},
     "sql_mode=ANSI_QUOTES": {"mode": "ANSI_QUOTES"},
     "connect_timeout=10": {},
     "@unix_socket={folder}/socket": {},
@@ -167,7 +168,7 @@ def _postgresql() -> Iterator[Opened]:
     with certificates("postgres") as folder:
         locked, crl = folder / "locked.key", folder / "crl.pem"
         _openssl(
-            "rsa", "-aes256", "-passout", "pass:word", "-in", folder / "stranger.key", out=locked
+            "rsa", "-aes256", "-passout", "pass:word", "-in", folder / "client.key", out=locked
         )
         locked.chmod(0o600)
         (folder / "ca.cnf").write_text(
@@ -185,7 +186,11 @@ def _postgresql() -> Iterator[Opened]:
         trusted = {"ssl_ca_file": folder / "stranger.crt"}
         with postgresql(ssl="on", **certificate, **trusted) as server:
             more = {"port": server.port, "folder": server.folder, "locked": locked, "crl": crl}
-            more |= {"ca": folder / "server.crt", "other": folder / "stranger"}
+            more |= {
+                "ca": folder / "server.crt",
+                "other": folder / "stranger",
+                "client": folder / "client",
+            }
             yield url_of(server, "postgres"), "postgresql+asyncpg://postgres@/postgres", more
 
 
@@ -199,7 +204,7 @@ def _mysql() -> Iterator[Opened]:
         certificate = {"ssl-cert": folder / "server.crt", "ssl-key": folder / "server.key"}
         with mariadb(**certificate, **{"ssl-ca": folder / "stranger.crt"}) as server:
             more: dict[str, object] = {"folder": server.folder, "ca": folder / "server.crt"}
-            more |= {"other": folder / "stranger"}
+            more |= {"other": folder / "stranger", "client": folder / "client"}
             yield url_of(server, "mysql"), "mysql+asyncmy://root@/mysql", more
 
 
@@ -226,3 +231,119 @@ def test_every_parameter_of_the_table_is_tried(asked: Callable[[str], Found], ki
     tried = " ".join(query for each, query in CASES if each == kind)
 
     assert [name for name in asked(kind)["table"] if f"{name}=" not in tried] == []
+
+
+TLS: dict[str, str] = {
+    "": "verify failed",  # the server's certificate is nobody's
+    "ssl_ca_certs={ca}": "well",
+    "ssl_cert_reqs=required&ssl_ca_certs={ca}": "well",
+    "ssl_cert_reqs=CERT_REQUIRED&ssl_ca_certs={ca}": "well",
+    "ssl_ca_certs={other}.crt": "verify failed",
+    "ssl_cert_reqs=none": "well",
+    "ssl_cert_reqs=CERT_NONE": "well",
+    "ssl_ca_certs={ca}&ssl_certfile={client}.crt&ssl_keyfile={client}.key": "well",
+    "@127.1?ssl_ca_certs={ca}": "mismatch|not valid for",
+    "@127.1?ssl_ca_certs={ca}&ssl_check_hostname=false": "well",
+    "ssl_ca_certs=/nowhere": "refused: .*must be the path",
+    "ssl_cert_reqs=maybe": "refused: .*must be required or none",
+    "nonsense=1": "refused: .*'nonsense'",
+    "-ssl_ca_certs={ca}": "refused: .*add an s to the scheme",
+}
+REDIS = {**TLS, "db=3&ssl_ca_certs={ca}": "well", "socket_timeout=3": "refused: .*'socket_timeout'"}
+RABBITMQ = {**TLS, "heartbeat=20&ssl_ca_certs={ca}": "well", ";ssl_ca_certs={ca}": "well"}
+BROKER_CASES = [("redis", query) for query in REDIS] + [("rabbitmq", query) for query in RABBITMQ]
+
+
+@pytest.fixture(scope="module")
+def reached(rendered: Render, environment: Environment) -> Callable[[str], Found]:
+    """Return what came of each query of a kind of broker; all are asked at once."""
+    results: dict[str, Found] = {}
+
+    def get(kind: str) -> Found:
+        if kind not in results:
+            if absent := missing(*PROGRAMS[kind], "openssl"):
+                pytest.skip(f"{', '.join(absent)} not installed: run scripts/servers.sh as root")
+            cached = {"cache": "redis"} if kind == "redis" else {}
+            project = rendered(preset="standard", tasks="celery", broker=kind, **cached)
+            scheme = "rediss" if kind == "redis" else "amqps"
+            user = "" if kind == "redis" else "guest:guest@"
+            queries = [query for each, query in BROKER_CASES if each == kind]
+            with (_redis if kind == "redis" else _rabbitmq)() as (port, more):
+                urls = []
+                for query in queries:
+                    host, asked = "127.0.0.1", query.format_map(more)
+                    if query.startswith("@"):
+                        host, _, asked = asked[1:].partition("?")
+                    url = f"{scheme}://{user}{host}:{port}/0?{asked.lstrip('-;')}".rstrip("?")
+                    if query.startswith(";"):  # the name of the first node is wrong
+                        url = f"{url.replace('127.0.0.1', '127.1')};{url}"
+                    urls.append(url.replace("s:", ":", 1) if query.startswith("-") else url)
+                table, *found = ask(environment, project, ("broker_roads.py", kind), urls)
+            results[kind] = {"table": table, **dict(zip(queries, found, strict=True))}
+        return results[kind]
+
+    return get
+
+
+@contextmanager
+def _redis() -> Iterator[tuple[int, dict[str, object]]]:
+    with certificates("redis") as folder:
+        port = free_port()
+        server_options: dict[str, object] = {
+            "tls-port": port,
+            "tls-cert-file": folder / "server.crt",
+            "tls-key-file": folder / "server.key",
+            "tls-ca-cert-file": folder / "stranger.crt",
+            "tls-auth-clients": "optional",
+        }
+        with redis(**server_options):
+            yield (
+                port,
+                {
+                    "ca": folder / "server.crt",
+                    "other": folder / "stranger",
+                    "client": folder / "client",
+                },
+            )
+
+
+@contextmanager
+def _rabbitmq() -> Iterator[tuple[int, dict[str, object]]]:
+    with certificates("rabbitmq") as folder:
+        port = free_port()
+        server_options: dict[str, object] = {
+            "listeners.ssl.1": f"127.0.0.1:{port}",
+            "ssl_options.certfile": folder / "server.crt",
+            "ssl_options.keyfile": folder / "server.key",
+            "ssl_options.cacertfile": folder / "stranger.crt",
+            "ssl_options.verify": "verify_peer",
+            "ssl_options.fail_if_no_peer_cert": "false",
+        }
+        with rabbitmq(**server_options):
+            yield (
+                port,
+                {
+                    "ca": folder / "server.crt",
+                    "other": folder / "stranger",
+                    "client": folder / "client",
+                },
+            )
+
+
+@pytest.mark.parametrize(("kind", "query"), BROKER_CASES)
+def test_a_broker_and_the_cache_are_verified_alike(
+    reached: Callable[[str], Found], kind: str, query: str
+) -> None:
+    found = reached(kind)[query]
+    expected = (REDIS if kind == "redis" else RABBITMQ)[query]
+
+    assert found
+    for road, outcome in found.items():
+        assert re.search(expected, outcome, re.DOTALL), (road, outcome)
+
+
+@pytest.mark.parametrize("kind", ["redis", "rabbitmq"])
+def test_every_parameter_of_a_broker_is_tried(reached: Callable[[str], Found], kind: str) -> None:
+    tried = " ".join(query for each, query in BROKER_CASES if each == kind)
+
+    assert [name for name in reached(kind)["table"] if f"{name}=" not in tried] == []

@@ -14,7 +14,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_core import from_json, to_json
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy import make_url
@@ -25,6 +25,7 @@ from app.caching.entries import Entry, Fill, Found
 from app.caching.policies import EVERYTHING
 from app.caching.settings import CacheSettings as CommonSettings
 from app.database import DatabaseSettings
+from app.redis_parameters import split_url
 
 TAG_SECONDS = 86_400  # that a tag is remembered; an entry whose tag is forgotten is not used
 TELL_AGAIN = 1.0  # seconds between two tries to tell what is owed
@@ -75,6 +76,14 @@ class CacheSettings(CommonSettings):
     # database's address and name: set it where processes of one service reach their database by
     # different addresses, or two services theirs by the same.
     prefix: str = PREFIX
+
+    @field_validator("url")
+    @classmethod
+    def _is_of_redis(cls, url: str) -> str:
+        if url.partition("://")[0] not in ("redis", "rediss", "unix"):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        split_url(url)
+        return url
 
 
 class RedisStore:
