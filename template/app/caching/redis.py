@@ -16,7 +16,6 @@ from typing import Any
 
 from pydantic import Field, field_validator
 from pydantic_core import from_json, to_json
-from pydantic_settings import SettingsConfigDict
 from sqlalchemy import make_url
 
 from app.caching.cache import Cache, features
@@ -67,8 +66,6 @@ PREFIX = _prefix()
 
 class CacheSettings(CommonSettings):
     """Where Redis is, and how long to wait for it."""
-
-    model_config = SettingsConfigDict(populate_by_name=True)
 
     url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
     timeout: float = Field(default=0.1, gt=0, allow_inf_nan=False)  # seconds

@@ -5,7 +5,9 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from app.settings import ServiceSettings
 
 
 def broker_module(url: str) -> str | None:
@@ -17,17 +19,10 @@ def broker_module(url: str) -> str | None:
     return None
 
 
-class TaskSettings(BaseSettings):
+class TaskSettings(ServiceSettings):
     """How jobs are carried and run; its own begin with TASKS_. Times are seconds."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_prefix="TASKS_",
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-        hide_input_in_errors=True,  # a URL holds a password
-    )
+    model_config = SettingsConfigDict(env_prefix="TASKS_")
 
     # Empty: the service itself runs the jobs, one at a time, in a thread.
     broker_url: str = Field(default="", validation_alias="BROKER_URL")
