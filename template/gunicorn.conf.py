@@ -81,7 +81,7 @@ if os.access("/dev/shm", os.W_OK):  # noqa: S108
 # --- Network ---
 bind = f"0.0.0.0:{os.environ.get('PORT') or 8000}"
 # Proxies whose X-Forwarded-For and -Proto are believed.
-forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1")
+forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1"
 control_socket_disable = True  # nobody is to steer it but its platform, and a disk may be read-only
 
 # --- Logs ---

@@ -424,6 +424,12 @@ MIGRATION_FAULTS = [
 ]
 
 FAULTS = [
+    ("app/settings.py", "env_ignore_empty=True,", "", "an_empty_variable"),
+    ("app/settings.py", "str_strip_whitespace=True,", "", "new_line_at_the_end"),
+    ("app/names.py", "if is_json else", "if False else", "or_a_json_list"),
+    ("app/names.py", "not pattern.fullmatch(name)", "False", "no_request_can_match"),
+    ("app/names.py", r"(?!https:.*:443\Z|http:.*:80\Z)", "", "no_request_can_match"),
+    ("app/guard.py", ", min_length=1", "", "no_request_can_match"),
     ("app/background.py", "except Exception:", "except KeyError:", "drops_nothing"),
     ("app/background.py", "FAILURES.add(name)", "pass", "drops_nothing"),
     (
@@ -828,7 +834,7 @@ GUNICORN_FAULTS = [
     ("sqlite", CONF, "\ntimeout = FINISH + 5", "\ntimeout = 30", "each_time_is_longer"),
     ("sqlite", CONF, "ceil(_settings.drain_seconds) + ", "", "each_time_is_longer"),
     ("sqlite", CONF, "keepalive = 75", "keepalive = 5", "each_time_is_longer"),
-    ("sqlite", CONF, 'ALLOW_IPS", "127.0.0.1"', 'ALLOW_IPS", "*"', "known_proxies"),
+    ("sqlite", CONF, 'ALLOW_IPS") or "127.0.0.1"', 'ALLOW_IPS") or "*"', "known_proxies"),
     ("sqlite", CONF, "        configure_logging(_settings)\n", "", "own_messages"),
     ("sqlite", CONF, "worker_class = ServiceWorker", "", "gunicorn_takes_it"),
     ("postgresql", BUDGET, "settings.replicas * pools", "pools", "they_fit"),

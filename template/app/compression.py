@@ -8,9 +8,11 @@ from functools import partial
 
 from anyio import to_thread
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.settings import ServiceSettings
 
 # Compressing this many bytes takes under a millisecond: more would hold up other requests.
 LARGE = 64 * 1024
@@ -18,12 +20,10 @@ LARGE = 64 * 1024
 TEXT = ("text/", "application/json", "application/problem+json", "application/xml", "image/svg+xml")
 
 
-class CompressionSettings(BaseSettings):
+class CompressionSettings(ServiceSettings):
     """What is worth compressing, and how hard to try."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env", env_prefix="COMPRESSION_", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="COMPRESSION_")
 
     level: int = Field(default=4, ge=0, le=9)  # 0 is off
     minimum_size: int = Field(default=1024, ge=1)  # bytes; below, a packet is a packet

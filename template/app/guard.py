@@ -6,17 +6,15 @@
 import asyncio
 import re
 from collections.abc import Awaitable
-from typing import Annotated
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from app.deadline import Deadline, current_deadline, tell_of_thread
 from app.errors import ProblemError, ProblemResponse
-
-Names = Annotated[list[str], NoDecode]  # separated by commas
+from app.names import Hosts, Origins
+from app.settings import ServiceSettings
 
 # Fit for an API, whose answers are data: https://cheatsheetseries.owasp.org, "REST Security".
 # HTTPS, and the header that insists on it, are the business of the proxy that speaks it.
@@ -32,27 +30,17 @@ PROBES = "/health/"  # asked for by address, so under any host
 BY_ADDRESS: set[str] = set()  # whole paths of other parts that are, too
 
 
-class GuardSettings(BaseSettings):
+class GuardSettings(ServiceSettings):
     """Limits; each is an environment variable of the same name."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", frozen=True, hide_input_in_errors=True
-    )
-
     # Names under which clients may reach the service; "*" is any, "*.example.com" its subdomains.
-    allowed_hosts: Names = ["*"]
+    allowed_hosts: Hosts = Field(default=["*"], min_length=1)
     # Whose pages may call it from a browser, "https://example.com"; none unless named here.
-    cors_origins: Names = []
+    cors_origins: Origins = Field(default=[])
     max_body_size: int = Field(default=1_048_576, ge=0)  # bytes
     # Seconds until the answer begins.
     request_deadline: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     docs: bool = True  # serve /docs, /redoc and /openapi.json
-
-    @field_validator("allowed_hosts", "cors_origins", mode="before")
-    @classmethod
-    def _split(cls, names: str | list[str]) -> list[str]:
-        words = names.split(",") if isinstance(names, str) else names
-        return [word.strip() for word in words if word.strip()]
 
 
 class Guard:

@@ -26,8 +26,8 @@ from httpx2 import (
     Timeout,
     TimeoutException,
 )
-from pydantic import BaseModel, Field, HttpUrl, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, Field, HttpUrl, ValidationError, field_validator
+from pydantic_settings import SettingsConfigDict
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
 
 from app.database import Database
@@ -35,6 +35,7 @@ from app.database.gate import Gate
 from app.errors import ProblemError
 from app.observability.context import current_request
 from app.observability.counts import Count
+from app.settings import ServiceSettings
 
 A = TypeVar("A")
 T = TypeVar("T")
@@ -54,19 +55,13 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 OF_TRANSPORT = frozenset({"content-encoding", "content-length", "transfer-encoding"})
 
 
-class OutboundSettings(BaseSettings):
+class OutboundSettings(ServiceSettings):
     """Where other services are, and how much is asked of them."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_prefix="OUTBOUND_",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    model_config = SettingsConfigDict(env_prefix="OUTBOUND_")
 
     # Their addresses by the names that errors and metrics have, as JSON.
-    upstreams: dict[str, HttpUrl] = {}
+    upstreams: dict[str, HttpUrl] = Field(default={})
     # Of each worker to each of them, so that one that hangs takes none from the others.
     connections: int = Field(default=20, ge=1)
     queue: int = Field(default=500, ge=0)  # calls that may wait for one
@@ -76,6 +71,14 @@ class OutboundSettings(BaseSettings):
     timeout: float = Field(default=5.0, gt=0, allow_inf_nan=False)
     attempts: int = Field(default=3, ge=1)  # for calls that may be repeated
     max_bytes: int = Field(default=10_485_760, ge=0)  # of an answer, unpacked
+
+    @field_validator("upstreams")
+    @classmethod
+    def _can_be_added_to(cls, upstreams: dict[str, HttpUrl]) -> dict[str, HttpUrl]:
+        for name, url in upstreams.items():
+            if url.query is not None or url.fragment is not None:
+                raise ValueError(f"has a ? or # in the address of {name!r}: paths are added to it")
+        return upstreams
 
 
 class UpstreamError(ProblemError):

@@ -18,7 +18,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from app.cpus import cpus
 from app.database import Database
@@ -27,6 +27,7 @@ from app.errors import ProblemError
 from app.observability.context import current_request
 from app.observability.counts import Count
 from app.process_work import OutOfTimeError, begin, compute, rest
+from app.settings import ServiceSettings
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,16 +37,10 @@ logger = logging.getLogger(__name__)
 BREAKS = Count("process_pool_breaks", "Times that a process died and all were replaced.")
 
 
-class ProcessPoolSettings(BaseSettings):
+class ProcessPoolSettings(ServiceSettings):
     """How much is computed at once, and for how long."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_prefix="PROCESS_POOL_",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    model_config = SettingsConfigDict(env_prefix="PROCESS_POOL_")
 
     # Processes of each worker of the server; unless given, those of all workers are one a core.
     workers: int | None = Field(default=None, ge=1)

@@ -2,6 +2,7 @@
 
 import asyncio
 import codecs
+import json
 import logging
 from collections import Counter
 from collections.abc import Mapping
@@ -11,10 +12,10 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from app.database import BusyError, DatabaseSettings
-from app.outbound import ERRORS, Upstream, UpstreamError, Upstreams, for_each
+from app.outbound import ERRORS, OutboundSettings, Upstream, UpstreamError, Upstreams, for_each
 from tests.upstreams import Others
 
 TIMEOUT = 0.5  # seconds
@@ -367,3 +368,15 @@ class TestAnswers:
         assert len(caplog.records) >= 3
         for record in caplog.records:
             assert "secret" not in str(vars(record))
+
+
+@pytest.mark.parametrize("end", ["?key=1", "#part"])
+def test_an_address_that_paths_cannot_be_added_to_is_refused(
+    monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setenv(
+        "OUTBOUND_UPSTREAMS", json.dumps({"north": f"https://north.example/api{end}"})
+    )
+
+    with pytest.raises(ValidationError, match="'north'"):
+        OutboundSettings()

@@ -20,6 +20,7 @@ from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
 
 from app.caching.entries import ERRORS
+from app.redis_parameters import split_url
 
 logger = logging.getLogger(__name__)
 
@@ -47,8 +48,9 @@ class RedisConnection:
     def __init__(self, url: str, timeout: float) -> None:
         self._timeout = timeout
         # redis-py makes the connection, in all the ways that a URL can ask for.
+        address, options = split_url(url)
         self._pool = ConnectionPool.from_url(
-            url, protocol=2, retry=Retry(NoBackoff(), 0), driver_info=DRIVER
+            address, **options, protocol=2, retry=Retry(NoBackoff(), 0), driver_info=DRIVER
         )
         self._link: _Link | None = None
         self._opening: asyncio.Task[None] | None = None

@@ -15,9 +15,8 @@ from secrets import token_hex
 from time import monotonic
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_core import from_json, to_json
-from pydantic_settings import SettingsConfigDict
 from sqlalchemy import make_url
 
 from app.caching.cache import Cache, features
@@ -26,6 +25,7 @@ from app.caching.entries import Entry, Fill, Found
 from app.caching.policies import EVERYTHING
 from app.caching.settings import CacheSettings as CommonSettings
 from app.database import DatabaseSettings
+from app.redis_parameters import split_url
 
 TAG_SECONDS = 86_400  # that a tag is remembered; an entry whose tag is forgotten is not used
 TELL_AGAIN = 1.0  # seconds between two tries to tell what is owed
@@ -73,14 +73,20 @@ PREFIX = _prefix()
 class CacheSettings(CommonSettings):
     """Where Redis is, and how long to wait for it."""
 
-    model_config = SettingsConfigDict(populate_by_name=True)
-
     url: str = Field(default="redis://127.0.0.1:6379/0", validation_alias="REDIS_URL")
     timeout: float = Field(default=0.1, gt=0, allow_inf_nan=False)  # seconds
     # Of all its keys: services that share a Redis need different ones. It is made of the
     # database's address and name: set it where processes of one service reach their database by
     # different addresses, or two services theirs by the same.
     prefix: str = PREFIX
+
+    @field_validator("url")
+    @classmethod
+    def _is_of_redis(cls, url: str) -> str:
+        if url.partition("://")[0] not in ("redis", "rediss", "unix"):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        split_url(url)
+        return url
 
 
 class RedisStore:

@@ -9,18 +9,15 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import asyncpg
-from sqlalchemy import make_url
-from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.exc import MultipleResultsFound, StatementError
 
 from app.database.connections import IDLE
 from app.database.gate import Gate, UnavailableError
 from app.database.postgresql_errors import judge
+from app.database.postgresql_url import DIALECT
 from app.database.reads import Query, Row
 from app.database.recorder import Recorder
 from app.database.verdicts import Verdict
-
-DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
 # Seconds after which an idle connection is not trusted: below what proxies and firewalls allow.
 MAX_IDLE = 240.0
@@ -31,14 +28,6 @@ PING = 1.0  # seconds that a connection which has idled has to answer in
 ERRORS = (OSError, asyncpg.InterfaceError, asyncpg.InternalClientError, asyncpg.PostgresError)
 
 Process = Callable[[Any], Any] | None
-
-
-def connect_options(url: str) -> dict[str, Any]:
-    """Return the arguments of `asyncpg.connect` that SQLAlchemy makes of a URL."""
-    _, options = DIALECT.create_connect_args(make_url(url))  # type: ignore[no-untyped-call]
-    for name in ("prepared_statement_cache_size", "prepared_statement_name_func"):
-        options.pop(name, None)  # SQLAlchemy's own
-    return dict(options)
 
 
 class Compiled:

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+import asyncmy
 from alembic.autogenerate.api import AutogenContext
 from asyncmy.errors import MySQLError
 from pydantic import field_validator
@@ -39,6 +40,7 @@ from app.database.connections import check_after_idling, notice_silence, tell_un
 from app.database.core_reads import CoreReads
 from app.database.gate import Gate, UnavailableError
 from app.database.mysql_errors import judge
+from app.database.mysql_url import TABLE, connect_options
 from app.database.reads import Query
 from app.database.recorder import Recorder
 from app.database.replica import ReplicatedDatabase
@@ -73,6 +75,8 @@ class DatabaseSettings(ServerSettings):
             ok = False
         if not ok:
             raise ValueError("must begin with mysql+asyncmy://")
+        if url is not None:
+            connect_options(make_url(url))
         return url
 
     async def connection_limit(self, url: str) -> int:
@@ -81,7 +85,7 @@ class DatabaseSettings(ServerSettings):
         Raises:
             UnavailableError: when it does not answer.
         """
-        engine = create_async_engine(url, poolclass=NullPool)
+        engine = _create_bare_engine(url)
         try:
             async with engine.connect() as connection:
                 limits = await connection.execute(
@@ -112,6 +116,23 @@ class UTCDateTime(TypeDecorator[datetime]):
 def any_of(column: InstrumentedAttribute[Any] | Column[Any], name: str) -> ColumnElement[bool]:
     """Return the condition that `column` is one of the values of the parameter `name`, a list."""
     return column.in_(bindparam(name, expanding=True))
+
+
+def _connector(url: str, **defaults: Any) -> Callable[..., Awaitable[asyncmy.Connection]]:
+    """Return what opens connections for SQLAlchemy, whose own reading of the URL knows less."""
+    options = defaults | connect_options(make_url(url))
+
+    async def connect(**given: Any) -> asyncmy.Connection:
+        address = {name: value for name, value in given.items() if name not in (*TABLE, "ssl")}
+        return await asyncmy.connect(**address, **options)
+
+    return connect
+
+
+def _create_bare_engine(url: str) -> AsyncEngine:
+    return create_async_engine(
+        url, poolclass=NullPool, connect_args={"async_creator_fn": _connector(url)}
+    )
 
 
 def create_write_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
@@ -147,7 +168,7 @@ def _create_engine(url: str, settings: DatabaseSettings, size: int, **options: A
         max_overflow=0,
         pool_timeout=settings.timeout,
         hide_parameters=True,
-        connect_args={"connect_timeout": settings.timeout},
+        connect_args={"async_creator_fn": _connector(url, connect_timeout=settings.timeout)},
         **options,
     )
     check_after_idling(engine)
@@ -230,7 +251,7 @@ def _execute_again(cursor: Any, statement: str, parameters: Any, context: Any) -
 @asynccontextmanager
 async def connect_for_migrations(url: str) -> AsyncIterator[AsyncConnection]:
     """Open a connection that migrations may change the tables on."""
-    engine = create_async_engine(url, poolclass=NullPool)
+    engine = _create_bare_engine(url)
     try:
         event.listen(engine.sync_engine, "do_execute", _execute_again)
         async with engine.connect() as connection:

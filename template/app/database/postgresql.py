@@ -1,6 +1,6 @@
 """PostgreSQL: writes through SQLAlchemy, reads on asyncpg itself."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from json import loads
@@ -33,11 +33,12 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 from sqlalchemy.types import TypeDecorator
 
 from app.database import migrating
-from app.database.asyncpg_reads import ERRORS, AsyncpgReads, connect_options
+from app.database.asyncpg_reads import ERRORS, AsyncpgReads
 from app.database.budget import ServerSettings, check_budget
 from app.database.connections import check_after_idling, notice_silence, tell_unavailable
 from app.database.gate import Gate, UnavailableError
 from app.database.postgresql_errors import judge
+from app.database.postgresql_url import STANDBYS, connect_options
 from app.database.reads import Query
 from app.database.recorder import Recorder
 from app.database.replica import ReplicatedDatabase
@@ -88,6 +89,21 @@ class DatabaseSettings(ServerSettings):
             ok = False
         if not ok:
             raise ValueError("must begin with postgresql+asyncpg://")
+        if url is not None:
+            try:
+                connect_options(url)
+            except ArgumentError as error:  # of several hosts
+                raise ValueError(str(error)) from None
+        return url
+
+    @field_validator("url")
+    @classmethod
+    def _is_for_writes(cls, url: str) -> str:
+        if make_url(url).query.get("target_session_attrs") in STANDBYS:
+            raise ValueError(
+                "has target_session_attrs of a server that cannot be written:"
+                " only READ_DATABASE_URL may have these"
+            )
         return url
 
     async def connection_limit(self, url: str) -> int:
@@ -126,23 +142,32 @@ def any_of(column: InstrumentedAttribute[Any] | Column[Any], name: str) -> Colum
     return column == any_(bindparam(name, type_=ARRAY(column.type)))
 
 
+def _connector(options: dict[str, Any]) -> Callable[..., Awaitable[asyncpg.Connection]]:
+    """Return what opens connections for SQLAlchemy, whose own reading of the URL knows less."""
+
+    async def connect(**_: Any) -> asyncpg.Connection:
+        return await asyncpg.connect(**options)
+
+    return connect
+
+
 def create_write_engine(url: str, settings: DatabaseSettings) -> AsyncEngine:
     """Create the engine for transactions."""
-    options: dict[str, Any] = {"timeout": settings.timeout}
+    options = {"timeout": settings.timeout} | connect_options(url)
+    own: dict[str, Any] = {}  # SQLAlchemy's
+    if "statement_cache_size" in options:
+        own["prepared_statement_cache_size"] = options["statement_cache_size"]
     if settings.pgbouncer:
+        options["statement_cache_size"] = 0
         # Unnamed: the next statement replaces it, so none is left on the server.
-        options |= {
-            "statement_cache_size": 0,
-            "prepared_statement_cache_size": 0,
-            "prepared_statement_name_func": lambda: "",
-        }
+        own = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": lambda: ""}
     engine = create_async_engine(
         url,
         pool_size=settings.write_pool,
         max_overflow=0,
         pool_timeout=settings.timeout,
         hide_parameters=True,
-        connect_args=options,
+        connect_args=own | {"async_creator_fn": _connector(options)},
     )
     check_after_idling(engine)
     tell_unavailable(engine, judge)
@@ -177,9 +202,9 @@ def _execute(cursor: Any, statement: str, parameters: Any, context: Any) -> bool
 
 def create_reads(url: str, settings: DatabaseSettings, recorder: Recorder) -> AsyncpgReads:
     """Create the read road to a server; it connects when it is used."""
-    options = connect_options(url) | {"timeout": settings.timeout}
+    options = {"timeout": settings.timeout} | connect_options(url, reads=True)
     if settings.pgbouncer:
-        options |= {"statement_cache_size": 0}
+        options["statement_cache_size"] = 0
     else:
         options |= {
             "server_settings": {"default_transaction_read_only": "on"},
@@ -244,7 +269,10 @@ MIGRATION_OPTIONS: dict[str, Any] = {"render_item": _render_type}
 @asynccontextmanager
 async def connect_for_migrations(url: str) -> AsyncIterator[AsyncConnection]:
     """Open a connection that migrations may change the tables on."""
-    engine = create_async_engine(url, poolclass=NullPool)
+    connector = _connector(connect_options(url))
+    engine = create_async_engine(
+        url, poolclass=NullPool, connect_args={"async_creator_fn": connector}
+    )
     try:
         async with engine.connect() as connection:
             # CREATE INDEX CONCURRENTLY holds up nobody: SET lock_timeout = 0 before it.

@@ -1,20 +1,15 @@
 """What any database needs to know."""
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from app.settings import ServiceSettings
 
 
-class PoolSettings(BaseSettings):
+class PoolSettings(ServiceSettings):
     """The pools and what a request may wait for them."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_prefix="DATABASE_",
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-        hide_input_in_errors=True,  # a URL holds a password
-    )
+    model_config = SettingsConfigDict(env_prefix="DATABASE_")
 
     read_pool: int = Field(default=10, ge=1)  # connections of the read road
     # Seconds to wait for a connection, whether for one that is free or for a new one.

@@ -70,6 +70,11 @@ class DatabaseSettings(PoolSettings):
         _, driver, path = url.partition("sqlite+aiosqlite:///")
         if not driver or path.partition("?")[0] in ("", ":memory:"):
             raise ValueError("must be sqlite+aiosqlite:/// and the path of a file")
+        if "?" in path:
+            raise ValueError(
+                "has parameters after a ?, which the service sets itself: remove them;"
+                " DATABASE_TIMEOUT is how long to wait for the lock"
+            )
         return url
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 
 from app.database import DatabaseSettings
+from app.database.postgresql_url import HOSTS, parameters
 
 
 def create_sync_engine(
@@ -25,9 +26,16 @@ def create_sync_engine(
         options["prepare_threshold"] = None
     else:
         options["options"] = f"-c statement_timeout={milliseconds} -c timezone=UTC"
-    url = make_url(settings.url).set(drivername="postgresql+psycopg")
-    if "ssl" in url.query:  # libpq has another name for it
-        url = url.difference_update_query(["ssl"]).update_query_dict({"sslmode": url.query["ssl"]})
+    url = make_url(settings.url)
+    named: dict[str, Any] = parameters(url)
+    if named.pop("statement_cache_size", None) == "0":
+        options["prepare_threshold"] = None
+    if "connect_timeout" in named:
+        options["connect_timeout"] = ceil(float(named.pop("connect_timeout")))
+    if "options" in named:
+        options["options"] = f"{named.pop('options')} {options.get('options', '')}"
+    hosts = {key: url.query[key] for key in HOSTS if key in url.query}
+    url = url.set(drivername="postgresql+psycopg", query=hosts)
     engine = create_engine(
         url,
         pool_size=connections,
@@ -35,7 +43,7 @@ def create_sync_engine(
         pool_timeout=settings.timeout,
         pool_pre_ping=True,  # one a transaction, which is little beside a job
         hide_parameters=True,
-        connect_args=options,
+        connect_args=named | options,
     )
     if settings.pgbouncer:  # it does not pass on what a connection asks for when it is opened
 

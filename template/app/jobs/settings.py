@@ -1,10 +1,13 @@
 """The settings of jobs and of the broker that carries them."""
 
+from importlib import import_module
 from importlib.util import find_spec
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
+
+from app.settings import ServiceSettings
 
 
 def broker_module(url: str) -> str | None:
@@ -16,17 +19,10 @@ def broker_module(url: str) -> str | None:
     return None
 
 
-class TaskSettings(BaseSettings):
+class TaskSettings(ServiceSettings):
     """How jobs are carried and run; its own begin with TASKS_. Times are seconds."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_prefix="TASKS_",
-        extra="ignore",
-        frozen=True,
-        populate_by_name=True,
-        hide_input_in_errors=True,  # a URL holds a password
-    )
+    model_config = SettingsConfigDict(env_prefix="TASKS_")
 
     # Empty: the service itself runs the jobs, one at a time, in a thread.
     broker_url: str = Field(default="", validation_alias="BROKER_URL")
@@ -60,12 +56,15 @@ class TaskSettings(BaseSettings):
     @field_validator("broker_url")
     @classmethod
     def _names_the_broker(cls, url: str) -> str:
-        if url and broker_module(url) is None:
+        if not url:
+            return url
+        nodes = url.split(";")
+        modules = {broker_module(node) for node in nodes}
+        if None in modules:
             raise ValueError("is for another kind of broker than this service was made for")
-        for node in url.split(";"):
-            credentials = node.partition("://")[2].rpartition("@")[0]
-            if set("/?#") & set(credentials):  # later errors would repeat a part of it
-                raise ValueError("needs %2F, %3F and %23 for / ? # in its password")
+        broker: Any = import_module(str(modules.pop()))
+        if any(broker.split(node)[1] != broker.split(nodes[0])[1] for node in nodes):
+            raise ValueError("has nodes with different schemes or parameters: give all the same")
         return url
 
     @model_validator(mode="after")

@@ -1,20 +1,25 @@
 """The settings of the metrics."""
 
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import re
+
+from pydantic import SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from app.settings import ServiceSettings
 
 
-class MetricsSettings(BaseSettings):
+class MetricsSettings(ServiceSettings):
     """Who may read the metrics."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env",
-        env_prefix="METRICS_",
-        extra="ignore",
-        frozen=True,
-        hide_input_in_errors=True,
-    )
+    model_config = SettingsConfigDict(env_prefix="METRICS_")
 
     # What Prometheus sends as "Authorization: Bearer"; without it anyone may read, so keep
     # the path inside then: do not let the proxy pass it on.
     token: SecretStr | None = None
+
+    @field_validator("token")
+    @classmethod
+    def _can_be_sent(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value()):
+            raise ValueError("must be visible ASCII characters without spaces: no other is sent")
+        return token

@@ -22,8 +22,10 @@ def new_celery(settings: TaskSettings) -> Celery:
     than a hint: it may come twice, late or never.
     """
     broker: Any = import_module(str(broker_module(settings.broker_url)))
-    celery = Celery("jobs", broker=settings.broker_url, set_as_current=False)
+    celery = Celery("jobs", set_as_current=False)
+    nodes = [broker.split(node) for node in settings.broker_url.split(";")]
     celery.conf.update(
+        broker_url=";".join(address for address, _ in nodes),
         task_serializer="json",
         accept_content=["json"],
         task_ignore_result=True,
@@ -61,7 +63,7 @@ def new_celery(settings: TaskSettings) -> Celery:
                 (CLEAN_UP, CLEAN_UP_EVERY, CLEAN_UP_EVERY),
             )
         },
-        **broker.options(settings),
+        **broker.options(settings) | nodes[0][1],
     )
     return celery
 

@@ -1,12 +1,15 @@
 """Redis as the broker. It must keep what it has: `noeviction`, and a file that it appends to."""
 
+from ssl import CERT_NONE, CERT_REQUIRED
 from typing import Any
+from urllib.parse import urlsplit
 
 from kombu.transport import redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from app.jobs.settings import TaskSettings
+from app.redis_parameters import split_url
 
 QUEUE_ARGUMENTS: dict[str, Any] = {}
 
@@ -47,6 +50,16 @@ class _Channel(redis.Channel):
 
 
 redis.Transport.Channel = _Channel
+
+
+def split(url: str) -> tuple[str, dict[str, Any]]:
+    """Return a URL as Celery takes it, and what of its configuration follows from its parameters."""
+    address, tls = split_url(url)
+    if "db" in tls:
+        address = urlsplit(address)._replace(path=f"/{tls.pop('db')}").geturl()
+    if tls:
+        tls["ssl_cert_reqs"] = CERT_REQUIRED if tls["ssl_cert_reqs"] == "required" else CERT_NONE
+    return address, {"broker_use_ssl": tls} if tls else {}
 
 
 def options(settings: TaskSettings) -> dict[str, Any]:

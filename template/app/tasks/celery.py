@@ -32,13 +32,14 @@ _AWAY = (OperationalError, InterfaceError, PoolTimeoutError)
 settings = TaskSettings()
 if not settings.broker_url:
     raise SystemExit("BROKER_URL is not set: without a broker the service runs its jobs itself.")
+database_settings = DatabaseSettings()  # a wrong URL must end the worker here, not its jobs
 app = new_celery(settings)
 
 
 @cache
 def runner() -> Runner:
     """Return the runner of this process; made when it is first needed, which is after the fork."""
-    return new_runner(settings, DatabaseSettings())
+    return new_runner(settings, database_settings)
 
 
 @cache

@@ -6,6 +6,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from asyncmy.auth import sha2_rsa_encrypt
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import ValidationError
@@ -278,3 +281,16 @@ async def test_another_kind_of_url_is_refused(
 
     with pytest.raises(ValidationError, match=r"mysql\+asyncmy://"):
         DatabaseSettings()
+
+
+async def test_a_password_can_be_sent_as_mysql_8_asks_for_it() -> None:
+    # Its default login without TLS: encrypted with a key of the server's.
+    key = rsa.generate_private_key(65537, 2048)
+    pem, info = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    salt = bytes(20)
+
+    public = key.public_key().public_bytes(pem, info)
+    sent = sha2_rsa_encrypt(b"tea", salt, public)  # type: ignore[no-untyped-call]
+
+    sha1 = hashes.SHA1()  # noqa: S303  (the protocol's)
+    assert key.decrypt(sent, padding.OAEP(padding.MGF1(sha1), sha1, None)) == b"tea\0"

@@ -514,7 +514,7 @@ async def test_an_error_of_the_schema_tells_the_name(reads: AsyncpgReads) -> Non
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "READ_DATABASE_URL"])
 @pytest.mark.parametrize(
-    "url", ["postgresql://app@localhost/app", "postgresql+other://localhost/app", ""]
+    "url", ["postgresql://app@localhost/app", "postgresql+other://localhost/app", "x"]
 )
 async def test_another_kind_of_url_is_refused(
     monkeypatch: pytest.MonkeyPatch, name: str, url: str

@@ -274,7 +274,7 @@ async def test_datetimes_are_kept_in_utc(database: Database, file: Path) -> None
         ("DATABASE_URL", "sqlite:///data.db"),  # a driver that would block the event loop
         ("DATABASE_URL", "sqlite+aiosqlite:///"),
         ("DATABASE_URL", "sqlite+aiosqlite:///:memory:"),  # each connection would have its own
-        ("DATABASE_URL", ""),
+        ("DATABASE_URL", "sqlite+aiosqlite:///data.db?timeout=10"),
     ],
 )
 def test_another_kind_of_url_is_refused(

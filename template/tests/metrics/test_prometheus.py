@@ -8,10 +8,12 @@ from fastapi import APIRouter, FastAPI
 from httpx2 import AsyncClient
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr, ValidationError
 
 from app.database import Reads
 from app.errors import ProblemError
 from app.metrics.prometheus import BUCKETS, SAMPLES, WINDOW, BatchHistogram
+from app.metrics.settings import MetricsSettings
 from app.observability.context import FinishedRequest
 from app.observability.counts import Count
 from app.observability.finished import finished_requests
@@ -197,6 +199,22 @@ class TestToken:
         headers = {"Authorization": given} if given else {}
 
         assert (await client.get("/metrics", headers=headers)).status_code == status
+
+
+@pytest.mark.parametrize("token", ["two words", "gr\u00fcn"])
+def test_a_token_that_cannot_be_sent_is_refused(
+    monkeypatch: pytest.MonkeyPatch, token: str
+) -> None:
+    monkeypatch.setenv("METRICS_TOKEN", token)
+
+    with pytest.raises(ValidationError, match="visible ASCII"):
+        MetricsSettings()
+
+
+def test_a_tokens_last_line_end_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRICS_TOKEN", "hunter2\n")
+
+    assert MetricsSettings().token == SecretStr("hunter2")
 
 
 async def test_the_last_requests_are_counted(app: FastAPI, tables: None) -> None:

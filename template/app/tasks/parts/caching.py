@@ -15,6 +15,7 @@ from app.caching.invalidation import noting_changes, take_changed
 from app.caching.redis import TAG_SECONDS, CacheSettings, new_generation
 from app.jobs.runner import Runner
 from app.jobs.settings import TaskSettings
+from app.redis_parameters import split_url
 
 logger = logging.getLogger(__name__)
 
@@ -23,15 +24,17 @@ TRIES = 5
 
 
 def before_fork(settings: TaskSettings) -> None:
-    """Nothing: a connection does not bear a fork."""
+    """Read the settings, so that a wrong one ends the worker; a connection does not bear a fork."""
+    CacheSettings()
 
 
 def attach(runner: Runner) -> None:
     """Tell Redis what jobs have changed, after their commit."""
     settings = CacheSettings()
     retry = Retry(ExponentialBackoff(cap=2, base=0.1), TRIES)
+    address, options = split_url(settings.url)
     redis = Redis.from_url(
-        settings.url, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=retry
+        address, **options, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT, retry=retry
     )
     all_stale_tags = [feature.stale_tags for feature in features()]
 

@@ -4,21 +4,20 @@
 import os
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from app.database import DatabaseSettings
 from app.database.sync import SyncDatabase
 from app.jobs.runner import Runner
 from app.jobs.settings import TaskSettings
 from app.metrics.files import share_below
+from app.settings import ServiceSettings
 
 
-class ExporterSettings(BaseSettings):
+class ExporterSettings(ServiceSettings):
     """Where a worker tells its metrics."""
 
-    model_config = SettingsConfigDict(
-        env_file=".env", env_prefix="TASKS_", extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix="TASKS_")
 
     metrics_port: int | None = Field(default=None, ge=1, le=65535)  # nowhere unless it is set
 
