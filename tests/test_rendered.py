@@ -153,6 +153,13 @@ DATA_FAULTS = [
     (DATA + "writes.py", "raise RuntimeError", "RuntimeError", "a_session_in_a_session"),
     (DATA + "writes.py", "writing.now = False", "pass", "outlives_the_session"),
     (DATA + "roads.py", ', scope="function")', ")", "commit_that_fails"),
+    (
+        DATA + "roads.py",
+        "reads(connection: HTTPConnection)",
+        "reads(connection: str)",
+        "a_socket_reads",
+    ),
+    ("app/errors.py", "1013 if error.status_code == 503", "1000 if False", "a_socket_is_closed"),
     (DATA + "reads.py", "if times > 1", "if times > 9", "names_of_their_own"),
     (DATA + "recorder.py", "if seconds >= self.slow", "if True", "slow_statement"),
     (

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.types import Message, Scope
 
 from app.guard import GuardSettings
+from tests.sockets import converse
 
 
 @pytest.fixture(autouse=True)
@@ -70,19 +71,7 @@ async def test_a_websocket_comes_under_known_hosts_only(
     async def live(socket: WebSocket) -> None:
         await socket.accept()
 
-    scope: Scope = {
-        **{"type": "websocket", "path": "/live", "raw_path": b"/live", "query_string": b""},
-        **{"root_path": "", "headers": [(b"host", host.encode())], "subprotocols": []},
-    }
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "websocket.connect"}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
+    sent = await converse(app, {}, "/live", host=host)
 
     assert sent[0]["type"] == f"websocket.{answer}"
 
