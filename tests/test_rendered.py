@@ -151,6 +151,11 @@ DATA_FAULTS = [
     (DATA + "writes.py", "await session.flush()", "pass", "statement_of_the_flush"),
     (DATA + "writes.py", "lift_deadline()  # what", "pass  # what", "commit_is_not_cut_off"),
     (DATA + "writes.py", "raise RuntimeError", "RuntimeError", "a_session_in_a_session"),
+    (DATA + "writes.py", "if told is None:", "if True:", "is_a_conflict"),
+    (DATA + "writes.py", "except StaleDataError", "except KeyError", "is_a_conflict"),
+    (DATA + "sqlite_errors.py", "if refers or ", "if ", "is_a_conflict"),
+    (DATA + "postgresql_errors.py", '"23503", ', "", "is_a_conflict"),
+    (DATA + "mysql_errors.py", "1217, 1451, 1452,", "", "is_a_conflict"),
     (DATA + "writes.py", "writing.now = False", "pass", "outlives_the_session"),
     (DATA + "roads.py", ', scope="function")', ")", "commit_that_fails"),
     (

@@ -33,6 +33,7 @@ from app.database.budget import ServerSettings, check_budget
 from app.database.connections import check_after_idling, tell_unavailable
 from app.database.core_reads import CoreReads
 from app.database.gate import Gate, UnavailableError
+from app.database.mysql_errors import tell_conflict
 from app.database.reads import Query
 from app.database.recorder import Recorder
 from app.database.replica import ReplicatedDatabase
@@ -178,7 +179,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
     try:
         primary = CoreReads(reads, gate(settings.read_pool), is_unavailable)
         yield ReplicatedDatabase(
-            WriteRoad(writes, gate(settings.write_pool), is_unavailable),
+            WriteRoad(writes, gate(settings.write_pool), is_unavailable, tell_conflict),
             primary,
             recorder,
             primary

@@ -34,6 +34,7 @@ from app.database.asyncpg_reads import UNAVAILABLE, AsyncpgReads, connect_option
 from app.database.budget import ServerSettings, check_budget
 from app.database.connections import check_after_idling, tell_unavailable
 from app.database.gate import Gate, UnavailableError
+from app.database.postgresql_errors import tell_conflict
 from app.database.reads import Query
 from app.database.recorder import Recorder
 from app.database.replica import ReplicatedDatabase
@@ -191,7 +192,8 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
     if settings.read_url is not None:
         replica = create_reads(settings.read_url, settings, recorder)
     try:
-        yield ReplicatedDatabase(WriteRoad(engine, gate, is_unavailable), reads, recorder, replica)
+        writes = WriteRoad(engine, gate, is_unavailable, tell_conflict)
+        yield ReplicatedDatabase(writes, reads, recorder, replica)
     finally:
         await reads.close()
         if replica is not reads:

@@ -33,6 +33,7 @@ from app.database.reads import Query
 from app.database.recorder import Recorder
 from app.database.roads import Database
 from app.database.settings import PoolSettings
+from app.database.sqlite_errors import tell_conflict
 from app.database.writes import WriteRoad
 
 # The type of primary keys, 64 bits wide here; only under this name SQLite counts by itself.
@@ -206,7 +207,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
 
     try:
         yield Database(
-            WriteRoad(writes, gate(1), is_unavailable),
+            WriteRoad(writes, gate(1), is_unavailable, tell_conflict),
             CoreReads(reads, gate(settings.read_pool), is_unavailable),
             recorder,
         )

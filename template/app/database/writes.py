@@ -1,5 +1,6 @@
 """The write road: one ORM session a request, which commits before the answer is sent."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -9,15 +10,29 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
 
 from app.database.gate import Gate, UnavailableError
 from app.deadline import lift_deadline
+from app.errors import ProblemError
+
+logger = logging.getLogger(__name__)
 
 # Tells whether an error says that the database cannot answer now.
 Judge = Callable[[DBAPIError], bool]
 
+# Returns what may be told of a driver's error if a change conflicts with other rows, else None.
+TellConflict = Callable[[BaseException | None], str | None]
+
 # Called with the session after its commit, and before the answer is sent.
 AfterCommit = Callable[[AsyncSession], Awaitable[None]]
+
+
+class ConflictError(ProblemError):
+    """A change that the rows there are do not allow: a duplicate, or a row that others refer to."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "The change conflicts with other data.")
 
 
 @dataclass
@@ -39,12 +54,20 @@ class WriteRoad:
         engine: with a pool of its own.
         gate: as large as that pool.
         is_unavailable: whether an error says that the database cannot answer now.
+        tell_conflict: what may be told of an error if a change conflicts with other rows.
     """
 
-    def __init__(self, engine: AsyncEngine, gate: Gate, is_unavailable: Judge) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        gate: Gate,
+        is_unavailable: Judge,
+        tell_conflict: TellConflict,
+    ) -> None:
         self.engine = engine
         self.gate = gate
         self._is_unavailable = is_unavailable
+        self._tell_conflict = tell_conflict
         # For events: https://docs.sqlalchemy.org/en/21/orm/extensions/asyncio.html
         self.sessions: sessionmaker[Session] = sessionmaker()
         self.after_commit: list[AfterCommit] = []
@@ -63,6 +86,7 @@ class WriteRoad:
         Raises:
             UnavailableError: when the database cannot take it now; nothing was written,
                 unless the connection broke during the commit itself.
+            ConflictError: when other rows do not allow what was written.
             RuntimeError: when one is open already: holding a connection while waiting for
                 a second one is how a pool dead-locks.
         """
@@ -83,7 +107,14 @@ class WriteRoad:
         except DBAPIError as error:
             if self._is_unavailable(error):
                 raise UnavailableError.because(error) from error
-            raise
+            told = self._tell_conflict(error.orig)
+            if told is None:
+                raise
+            logger.warning("a write conflicts with other rows: %s", told)
+            raise ConflictError from error
+        except StaleDataError as error:  # the row has changed, or gone, meanwhile
+            logger.warning("a write conflicts with other rows: %s", error)
+            raise ConflictError from error
         finally:
             writing.now = False
             if given is not None and given.info.pop(_COMMITTED, False):
