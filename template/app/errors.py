@@ -111,6 +111,8 @@ def add_problem_details(app: FastAPI) -> None:
             return WebSocketClose(1013 if error.status_code == 503 else 1011)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             methods = methods_of(app, request.scope)
+            if "GET" in methods:
+                methods.add("HEAD")  # which the guard answers
             if methods and request.method not in methods:
                 error.headers = {**(error.headers or {}), "Allow": ", ".join(sorted(methods))}
         return problem_for(error)
