@@ -22,6 +22,7 @@ from app.database.recorder import Recorder
 from app.errors import ProblemError
 from app.metrics.exposition import exposition
 from app.metrics.files import leave
+from app.metrics.processes import count_collections
 from app.metrics.settings import MetricsSettings
 from app.observability.context import FinishedRequest
 from app.observability.counts import Count, all_counts
@@ -120,6 +121,7 @@ async def watch(database: Database) -> AsyncIterator[None]:
 
 def take_counts() -> None:
     """Take over what parts of the service have counted since the last time."""
+    count_collections()
     for count in all_counts:
         counter = _counters.get(count)
         if counter is None:

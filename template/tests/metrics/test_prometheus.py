@@ -106,6 +106,11 @@ async def test_what_a_client_makes_up_is_one_series(client: AsyncClient) -> None
     }
 
 
+async def test_one_worker_tells_of_its_process(client: AsyncClient) -> None:
+    for name in ("process_resident_memory_bytes", "python_gc_collections_total", "python_info"):
+        assert await values(client, name)
+
+
 async def test_statements_are_counted_and_timed(client: AsyncClient) -> None:
     before = await values(client, "database_statements_total")
     seconds = await values(client, "database_statement_seconds_total")
