@@ -109,6 +109,29 @@ def test_a_planted_fault_is_found(project: Path, environment: Environment) -> No
             environment.run(*check, cwd=project)
 
 
+@pytest.mark.parametrize("project", [{"preset": "standard", "tasks": "celery"}], indirect=True)
+def test_guarding_the_routes_of_jobs_breaks_no_test_of_theirs(
+    project: Path, run_tests: RunTests
+) -> None:
+    (project / "app/guards.py").write_text(
+        "from app.errors import ProblemError\n\n\n"
+        'async def nobody() -> None:\n    raise ProblemError(401, "Who is there?")\n'
+    )
+    wiring = project / "app/wiring/jobs.py"
+    text = wiring.read_text("utf-8").replace(
+        "include_router(routes.router)",
+        "include_router(routes.router, dependencies=[Depends(nobody)])",
+    )
+    text = text.replace(
+        "import FastAPI\n", "import Depends, FastAPI\n\nfrom app.guards import nobody\n"
+    )
+    wiring.write_text(text, "utf-8")
+
+    done = run_tests(project, "tests/jobs", "tests/items/test_work.py")
+
+    assert done.returncode == 0, done.stdout[-5000:]
+
+
 # Each breaks one pattern: the file, what stands there, what it becomes, the test that must fail.
 # Those of the data layer are tried on every database that has the file.
 DATA = "app/database/"
@@ -1270,6 +1293,9 @@ TASKS_FAULTS = [
         "raise ProblemError(422, str(error)) from None",
         "not_a_job",
     ),
+    ("sqlite", "app/jobs/routes.py", " and kind.public", "", "only_where_it_says_so"),
+    ("sqlite", "app/jobs/routes.py", '_public(row["kind"]) is None', "False", "where_it_says_so"),
+    ("sqlite", "app/jobs/kinds.py", "public: bool = False", "public: bool = True", "says_so"),
     ("sqlite", PUBLISHER, "self._line.put_nowait((job", "self._line.put((job", "full_queue"),
     (
         "sqlite",
