@@ -498,7 +498,9 @@ FAULTS = [
     ),
     ("app/metrics/prometheus.py", ' if method in METHODS else "OTHER"', "", "makes_up"),
     ("app/metrics/prometheus.py", 'or "unknown"', 'or request.scope["path"]', "makes_up"),
-    ("app/metrics/prometheus.py", "if expected and not", "if not expected and not", "asked_for"),
+    ("app/metrics/prometheus.py", "if not settings.allow", "if settings.allow", "asked_for"),
+    ("app/metrics/settings.py", "scheme.lower()", "scheme", "asked_for"),
+    ("app/metrics/prometheus.py", ", headers=challenge", "", "asked_for"),
     ("app/metrics/prometheus.py", "max(worst, previous)", "0.0", "blocked_loop"),
     ("app/metrics/prometheus.py", "gate.size - gate.free", "gate.free", "gates_are_shown"),
     (

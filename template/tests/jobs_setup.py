@@ -18,7 +18,7 @@ def jobs_stay(_no_settings_of_the_machine: None, monkeypatch: pytest.MonkeyPatch
 def anybody_may_ask(app: FastAPI) -> None:
     """Leave out what the service's owner guards the routes of jobs with."""
     for route in iter_route_contexts(app.routes):
-        if route.path.startswith("/jobs"):
+        if (route.path or "").startswith("/jobs"):
             for needed in route.dependant.dependencies:
                 if needed.call not in (get_reads, get_session):
                     app.dependency_overrides[needed.call] = lambda: None

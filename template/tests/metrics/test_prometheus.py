@@ -194,14 +194,25 @@ class TestToken:
         return settings
 
     @pytest.mark.parametrize(
-        ("given", "status"), [(None, 401), ("Bearer hunter3", 401), ("Bearer hunter2", 200)]
+        ("given", "status"),
+        [
+            (None, 401),
+            ("Bearer hunter3", 401),
+            ("Basic hunter2", 401),
+            ("hunter2", 401),
+            ("Bearer hunter2", 200),
+            ("bearer  hunter2", 200),
+        ],
     )
     async def test_it_is_asked_for(
         self, client: AsyncClient, given: str | None, status: int
     ) -> None:
         headers = {"Authorization": given} if given else {}
 
-        assert (await client.get("/metrics", headers=headers)).status_code == status
+        answer = await client.get("/metrics", headers=headers)
+
+        assert answer.status_code == status
+        assert answer.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
 
 
 async def test_the_last_requests_are_counted(app: FastAPI, tables: None) -> None:
