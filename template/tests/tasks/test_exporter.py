@@ -120,5 +120,6 @@ def test_the_token_is_asked_for(sync: SyncDatabase, monkeypatch: pytest.MonkeyPa
     server.shutdown()
     server.server_close()
 
+    refused.value.close()
     assert refused.value.code == 401
     assert refused.value.headers["WWW-Authenticate"] == "Bearer"
