@@ -309,8 +309,9 @@ def test_a_redis_that_is_full_is_not_asked_again_and_again(
 
     async def ask(service: Service, server: Server) -> None:
         def told(*words: str) -> str:
-            program = [find("redis-cli"), "-p", str(server.port), *words]
-            return subprocess.run(program, check=True, capture_output=True, text=True).stdout
+            program = [str(find("redis-cli")), "-p", str(server.port), *words]
+            done = subprocess.run(program, check=True, capture_output=True, text=True)
+            return str(done.stdout)
 
         await fill(service.port, 2)
         async with service.connected(1) as ((one,), (other,)):

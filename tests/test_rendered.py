@@ -109,6 +109,29 @@ def test_a_planted_fault_is_found(project: Path, environment: Environment) -> No
             environment.run(*check, cwd=project)
 
 
+@pytest.mark.parametrize("project", [{"preset": "standard", "tasks": "celery"}], indirect=True)
+def test_guarding_the_routes_of_jobs_breaks_no_test_of_theirs(
+    project: Path, run_tests: RunTests
+) -> None:
+    (project / "app/guards.py").write_text(
+        "from app.errors import ProblemError\n\n\n"
+        'async def nobody() -> None:\n    raise ProblemError(401, "Who is there?")\n'
+    )
+    wiring = project / "app/wiring/jobs.py"
+    text = wiring.read_text("utf-8").replace(
+        "include_router(routes.router)",
+        "include_router(routes.router, dependencies=[Depends(nobody)])",
+    )
+    text = text.replace(
+        "import FastAPI\n", "import Depends, FastAPI\n\nfrom app.guards import nobody\n"
+    )
+    wiring.write_text(text, "utf-8")
+
+    done = run_tests(project, "tests/jobs", "tests/items/test_work.py")
+
+    assert done.returncode == 0, done.stdout[-5000:]
+
+
 # Each breaks one pattern: the file, what stands there, what it becomes, the test that must fail.
 # Those of the data layer are tried on every database that has the file.
 DATA = "app/database/"
@@ -151,8 +174,20 @@ DATA_FAULTS = [
     (DATA + "writes.py", "await session.flush()", "pass", "statement_of_the_flush"),
     (DATA + "writes.py", "lift_deadline()  # what", "pass  # what", "commit_is_not_cut_off"),
     (DATA + "writes.py", "raise RuntimeError", "RuntimeError", "a_session_in_a_session"),
+    (DATA + "writes.py", "if told is None:", "if True:", "is_a_conflict"),
+    (DATA + "writes.py", "except StaleDataError", "except KeyError", "is_a_conflict"),
+    (DATA + "sqlite_errors.py", "if refers or ", "if ", "is_a_conflict"),
+    (DATA + "postgresql_errors.py", '"23503", ', "", "is_a_conflict"),
+    (DATA + "mysql_errors.py", "1217, 1451, 1452,", "", "is_a_conflict"),
     (DATA + "writes.py", "writing.now = False", "pass", "outlives_the_session"),
     (DATA + "roads.py", ', scope="function")', ")", "commit_that_fails"),
+    (
+        DATA + "roads.py",
+        "reads(connection: HTTPConnection)",
+        "reads(connection: str)",
+        "a_socket_reads",
+    ),
+    ("app/errors.py", "1013 if error.status_code == 503", "1000 if False", "a_socket_is_closed"),
     (DATA + "reads.py", "if times > 1", "if times > 9", "names_of_their_own"),
     (DATA + "recorder.py", "if seconds >= self.slow", "if True", "slow_statement"),
     (
@@ -481,7 +516,12 @@ FAULTS = [
     ("app/main.py", " if guard.docs else None", "", "there_is_none"),
     ("app/main.py", 'settings.environment == "development"', "True", "there_is_none"),
     ("app/main.py", "if guard.cors_origins:", "if False:", "they_may_call_it"),
-    ("app/main.py", 'expose_headers=["Location", "Retry-After", "X-Request-ID"],', "", "it_failed"),
+    (
+        "app/main.py",
+        'expose_headers=["ETag", "Location", "Retry-After", "X-Request-ID"],',
+        "",
+        "it_failed",
+    ),
     (
         "app/main.py",
         "    return app\n",
@@ -492,7 +532,9 @@ FAULTS = [
     ),
     ("app/metrics/prometheus.py", ' if method in METHODS else "OTHER"', "", "makes_up"),
     ("app/metrics/prometheus.py", 'or "unknown"', 'or request.scope["path"]', "makes_up"),
-    ("app/metrics/prometheus.py", "if expected and not", "if not expected and not", "asked_for"),
+    ("app/metrics/prometheus.py", "if not settings.allow", "if settings.allow", "asked_for"),
+    ("app/metrics/settings.py", "scheme.lower()", "scheme", "asked_for"),
+    ("app/metrics/prometheus.py", ", headers=challenge", "", "asked_for"),
     ("app/metrics/prometheus.py", "max(worst, previous)", "0.0", "blocked_loop"),
     ("app/metrics/prometheus.py", "gate.size - gate.free", "gate.free", "gates_are_shown"),
     (
@@ -512,6 +554,9 @@ FAULTS = [
         "counts_none_twice",
     ),
     ("app/metrics/exposition.py", "else _alive(int(pid))", "else True", "gauges_of_the_dead"),
+    ("app/metrics/exposition.py", "    PlatformCollector(registry)\n", "", "has_its_memory"),
+    ("app/metrics/exposition.py", "sorted(map(int, pids))", "[]", "has_its_memory"),
+    ("app/metrics/processes.py", "if new:", "if False:", "has_its_memory"),
     ("app/metrics/files.py", "mode=0o700", "mode=0o755", "choose_the_same"),
     ("app/metrics/files.py", "        _remove_unless_used(left)", "        pass", "a_service_left"),
     ("app/metrics/files.py", ".flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)", "", "what_is_used"),
@@ -622,10 +667,22 @@ FAULTS = [
     ),
     (
         "app/observability/instruments.py",
-        "await ProblemResponse(500)",
-        "raise\n            await ProblemResponse(500)",
+        "response = ProblemResponse(500)",
+        "raise\n            response = ProblemResponse(500)",
         "broken",
     ),
+    (
+        "app/observability/instruments.py",
+        "response.raw_headers += [NO_SNIFFING, NO_CONTENT]",
+        "pass",
+        "an_unexpected_error",
+    ),
+    ("app/guard.py", "if name == POLICY", "if False", "policy_is_the_only_one"),
+    ("app/guard.py", "else NO_FRAMES", "else NO_SNIFFING", "not_be_framed"),
+    ("app/guard.py", 'elif scope["method"] == "HEAD":', "elif False:", "head_is_get"),
+    ("app/guard.py", 'if "HEAD" in methods_of', 'if "NONE" in methods_of', "head_is_get"),
+    ("app/guard.py", 'scope.update({**inner, "method": "HEAD"})', "pass", "a_head_ends_a_stream"),
+    ("app/errors.py", 'methods.add("HEAD")', "pass", "a_405_names"),
     (
         "app/observability/logs.py",
         '{"request_id": request.id, ',
@@ -694,7 +751,7 @@ FAULTS = [
         "test_reads_are_nice",
         "names_a_test_that_exists",
     ),
-    ("app/caching/conditional.py", "b'\"%s\"' % sha256", 'b"%s" % sha256', "strong_and_quoted"),
+    ("app/etags.py", "b'\"%s\"' % sha256", 'b"%s" % sha256', "strong_and_quoted"),
     ("app/caching/conditional.py", 'return b"W/" + etag_of', "return etag_of", "a_version_is_weak"),
     ("app/caching/conditional.py", "repr(parts)", '"".join(map(str, parts))', "different_versions"),
     (
@@ -722,9 +779,25 @@ FAULTS = [
         "    for line in lines[:1]:",
         "several_lines",
     ),
-    ("app/caching/conditional.py", '"[^"]*+"', '"[^",]*+"', "it_matches"),
-    ("app/caching/conditional.py", "*+", "*", "hostile"),
-    ("app/caching/conditional.py", "_MEMBER.match(", "_MEMBER.search(", "it_does_not_match"),
+    ("app/etags.py", '"[^"]*+"', '"[^",]*+"', "it_matches"),
+    ("app/etags.py", "*+", "*", "hostile"),
+    ("app/etags.py", "if required:", "if False:", "require_that_one_is_named"),
+    ("app/etags.py", "etag_of(body) in named", "named", "version_than_the_one_named"),
+    ("app/etags.py", 'self.lines == ["*"]', '"*" in self.lines', "version_than_the_one_named"),
+    ("app/etags.py", "if named.isdisjoint(", "if named or (", "named_in_any_coding"),
+    (
+        "app/wiring/compression.py",
+        "settings.level, mtime=0",
+        "settings.level",
+        "the_bytes_it_sends",
+    ),
+    (
+        "app/items/routes.py",
+        "    if_match.check(_read(item))\n",
+        "",
+        "of_two_changes_of_one_version",
+    ),
+    ("app/etags.py", "_MEMBER.match(", "_MEMBER.search(", "it_does_not_match"),
     (
         "app/caching/conditional.py",
         "if name in REPEATED",
@@ -1272,6 +1345,9 @@ TASKS_FAULTS = [
         "raise ProblemError(422, str(error)) from None",
         "not_a_job",
     ),
+    ("sqlite", "app/jobs/routes.py", " and kind.public", "", "only_where_it_says_so"),
+    ("sqlite", "app/jobs/routes.py", '_public(row["kind"]) is None', "False", "where_it_says_so"),
+    ("sqlite", "app/jobs/kinds.py", "public: bool = False", "public: bool = True", "says_so"),
     ("sqlite", PUBLISHER, "self._line.put_nowait((job", "self._line.put((job", "full_queue"),
     (
         "sqlite",

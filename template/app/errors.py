@@ -10,7 +10,8 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
+from starlette.websockets import WebSocket, WebSocketClose, WebSocketState
 
 
 class Problem(BaseModel):
@@ -102,9 +103,16 @@ def add_problem_details(app: FastAPI) -> None:
     """
 
     @app.exception_handler(HTTPException)
-    async def on_http_exception(request: Request, error: HTTPException) -> Response:
+    async def on_http_exception(request: Request | WebSocket, error: HTTPException) -> ASGIApp:
+        if isinstance(request, WebSocket):
+            if request.application_state is WebSocketState.CONNECTING:
+                return problem_for(error)
+            # Once accepted it has no other answer: "try again later", or an internal error.
+            return WebSocketClose(1013 if error.status_code == 503 else 1011)
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             methods = methods_of(app, request.scope)
+            if "GET" in methods:
+                methods.add("HEAD")  # which the guard answers
             if methods and request.method not in methods:
                 error.headers = {**(error.headers or {}), "Allow": ", ".join(sorted(methods))}
         return problem_for(error)

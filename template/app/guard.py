@@ -12,14 +12,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from app.deadline import Deadline, current_deadline, tell_of_thread
-from app.errors import ProblemError, ProblemResponse
+from app.errors import ProblemError, ProblemResponse, methods_of
 from app.names import Hosts, Origins
 from app.settings import ServiceSettings
 
 # Fit for an API, whose answers are data: https://cheatsheetseries.owasp.org, "REST Security".
 # HTTPS, and the header that insists on it, are the business of the proxy that speaks it.
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")
-NO_CONTENT = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+POLICY = b"content-security-policy"
+NO_CONTENT = (POLICY, b"default-src 'none'; frame-ancestors 'none'")
+NO_FRAMES = (POLICY, b"frame-ancestors 'none'")
 # FastAPI's documentation loads scripts and styles; nothing else does.
 PAGES = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
 
@@ -46,7 +48,7 @@ class GuardSettings(ServiceSettings):
 class Guard:
     """Refuses foreign hosts (400) and large bodies (413), and ends what takes too long (504).
 
-    Tells browsers that answers are data.
+    Tells browsers that answers are data, and answers HEAD wherever there is a GET.
     """
 
     def __init__(self, app: ASGIApp, settings: GuardSettings) -> None:
@@ -82,6 +84,8 @@ class Guard:
             app = ProblemResponse(400, "The host is unknown.")
         elif length > self.max_body_size:
             app = ProblemResponse(413, self.too_large)
+        elif scope["method"] == "HEAD":
+            app = self._answer_head
         receive = self._limited(receive)
         deadline = Deadline(self.seconds)
         token = current_deadline.set(deadline)
@@ -91,8 +95,11 @@ class Guard:
             if message["type"] == "http.response.start":
                 deadline.lift()
                 headers = [*message.get("headers", ()), NO_SNIFFING]
-                if path not in PAGES:
-                    headers.append(NO_CONTENT)
+                for name, _ in headers:
+                    if name == POLICY:  # the route's own; of two browsers enforce both
+                        break
+                else:
+                    headers.append(NO_CONTENT if path not in PAGES else NO_FRAMES)
                 message["headers"] = headers
             return send(message)
 
@@ -107,6 +114,27 @@ class Guard:
         finally:
             deadline.lift()
             current_deadline.reset(token)
+
+    async def _answer_head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as to a GET, without the body, unless a route takes HEAD itself."""
+        if "HEAD" in methods_of(scope["app"], scope):
+            await self.app(scope, receive, send)
+            return
+        ended = False
+
+        async def send_head(message: Message) -> None:
+            nonlocal ended
+            if message["type"] == "http.response.start":
+                await send(message)
+            elif not ended:  # at the first part: a stream then sees that its client has gone
+                ended = True
+                await send({"type": "http.response.body", "body": b""})
+
+        inner = {**scope, "method": "GET"}
+        try:
+            await self.app(inner, receive, send_head)
+        finally:  # the log needs what routing leaves there
+            scope.update({**inner, "method": "HEAD"})
 
     def _knows(self, hosts: list[bytes]) -> bool:
         if len(hosts) != 1:  # with two, each reader would believe another

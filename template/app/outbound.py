@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Annotated, Any, TypeVar
 
 import stamina
-from fastapi import Depends, Request
+from fastapi import Depends
 from httpx2 import (
     AsyncClient,
     ConnectTimeout,
@@ -29,6 +29,7 @@ from httpx2 import (
 from pydantic import BaseModel, Field, HttpUrl, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 from stamina.instrumentation import LoggingOnRetryHook, set_on_retry_hooks
+from starlette.requests import HTTPConnection
 
 from app.database import Database
 from app.database.gate import Gate
@@ -238,9 +239,9 @@ class Outbound:
             yield
 
 
-async def get_upstreams(request: Request) -> Mapping[str, Upstream]:
+async def get_upstreams(connection: HTTPConnection) -> Mapping[str, Upstream]:
     """Give the other services by their names."""
-    outbound: Outbound = request.app.state.outbound
+    outbound: Outbound = connection.app.state.outbound
     return outbound.upstreams
 
 

@@ -16,9 +16,10 @@ from multiprocessing import get_context
 from time import perf_counter
 from typing import Annotated, Any, ParamSpec, TypeVar
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
+from starlette.requests import HTTPConnection
 
 from app.cpus import cpus
 from app.database import Database
@@ -143,9 +144,9 @@ def warm_up(executor: ProcessPoolExecutor, workers: int) -> None:
         begun.result()
 
 
-async def get_process_pool(request: Request) -> ProcessPool:
+async def get_process_pool(connection: HTTPConnection) -> ProcessPool:
     """Give the pool."""
-    pool: ProcessPool = request.app.state.process_pool
+    pool: ProcessPool = connection.app.state.process_pool
     return pool
 
 

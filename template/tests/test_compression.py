@@ -10,6 +10,7 @@ from httpx2 import AsyncClient
 from starlette.types import Message, Receive, Scope, Send
 
 from app.compression import LARGE, Compression, CompressionSettings
+from app.etags import CODINGS
 
 TEXT = "All work and no play makes Jack a dull boy. "
 
@@ -44,6 +45,13 @@ async def test_a_large_answer_is_compressed(client: AsyncClient, size: int) -> N
     assert response.headers["content-encoding"] == "gzip"
     assert int(response.headers["content-length"]) == len(raw) < size / 5
     assert len(gzip.decompress(raw)) == size
+
+
+async def test_a_precondition_knows_the_bytes_it_sends(client: AsyncClient) -> None:
+    async with client.stream("GET", "/text/2000") as response:
+        raw = b"".join([chunk async for chunk in response.aiter_raw()])
+
+    assert CODINGS["gzip"](gzip.decompress(raw)) == raw
 
 
 async def test_the_compressed_answer_is_another_representation(client: AsyncClient) -> None:

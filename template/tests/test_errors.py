@@ -52,6 +52,8 @@ async def test_an_unexpected_error_tells_nothing(
 
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["status"] == 500
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["content-security-policy"].startswith("default-src 'none'")
     assert "42" not in response.text
     assert "the secret is 42" in caplog.text  # the log has it
 
@@ -79,8 +81,8 @@ async def test_a_405_names_the_methods_of_all_routes(app: FastAPI, client: Async
 
     mine, other = await client.delete("/cups/mine"), await client.delete("/cups/other")
 
-    assert (mine.status_code, mine.headers["allow"]) == (405, "GET, POST, PUT")
-    assert (other.status_code, other.headers["allow"]) == (405, "GET, PUT")
+    assert (mine.status_code, mine.headers["allow"]) == (405, "GET, HEAD, POST, PUT")
+    assert (other.status_code, other.headers["allow"]) == (405, "GET, HEAD, PUT")
     assert mine.headers["content-type"] == "application/problem+json"
 
 

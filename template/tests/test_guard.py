@@ -1,15 +1,21 @@
 """What a request may ask for, and what its answer tells a browser."""
 
+import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator
 
 import pytest
-from fastapi import FastAPI, WebSocket
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.responses import StreamingResponse
 from httpx2 import AsyncClient
 from pydantic import ValidationError
 from starlette.types import Message, Scope
 
 from app.guard import GuardSettings
+from app.observability.finished import finished_requests
+from app.observability.logs import RequestRecord
+from tests.sockets import converse
 
 
 @pytest.fixture(autouse=True)
@@ -70,19 +76,7 @@ async def test_a_websocket_comes_under_known_hosts_only(
     async def live(socket: WebSocket) -> None:
         await socket.accept()
 
-    scope: Scope = {
-        **{"type": "websocket", "path": "/live", "raw_path": b"/live", "query_string": b""},
-        **{"root_path": "", "headers": [(b"host", host.encode())], "subprotocols": []},
-    }
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "websocket.connect"}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    await app(scope, receive, send)
+    sent = await converse(app, {}, "/live", host=host)
 
     assert sent[0]["type"] == f"websocket.{answer}"
 
@@ -103,7 +97,7 @@ class TestBelowARoot:
     async def test_the_documentation_may_load_its_scripts(self, client: AsyncClient) -> None:
         headers = (await client.get("/api/docs")).headers
 
-        assert "content-security-policy" not in headers
+        assert headers["content-security-policy"] == "frame-ancestors 'none'"
 
 
 async def test_a_body_that_says_it_is_large_is_refused_unread(app: FastAPI) -> None:
@@ -151,8 +145,58 @@ async def test_answers_are_data_to_a_browser(client: AsyncClient, path: str) -> 
     assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
 
 
-async def test_the_documentation_may_load_its_scripts(client: AsyncClient) -> None:
-    assert "content-security-policy" not in (await client.get("/docs")).headers
+async def test_the_documentation_may_load_its_scripts_and_not_be_framed(
+    client: AsyncClient,
+) -> None:
+    headers = (await client.get("/docs")).headers
+
+    assert headers["content-security-policy"] == "frame-ancestors 'none'"
+
+
+async def test_a_routes_own_policy_is_the_only_one(app: FastAPI, client: AsyncClient) -> None:
+    @app.get("/own")
+    async def own(response: Response) -> None:
+        response.headers["Content-Security-Policy"] = "img-src 'self'"
+
+    headers = (await client.get("/own")).headers
+
+    assert headers.get_list("content-security-policy") == ["img-src 'self'"]
+
+
+async def test_head_is_get_without_the_body(app: FastAPI, client: AsyncClient) -> None:
+    @app.head("/page/by/itself")
+    @app.get("/page/by/itself")
+    async def by_itself(request: Request) -> str:
+        return request.method
+
+    for path in ("/health/live", "/health/ready", "/page", "/docs", "/no-such-path"):
+        got, head = await client.get(path), await client.head(path)
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert head.headers["content-length"] == str(len(got.content))
+    assert (await client.head("/page/by/itself")).headers["content-length"] == "6"
+    assert (await client.head("/echo")).status_code == 405
+
+
+async def test_a_head_ends_a_stream_and_is_logged_as_one(
+    app: FastAPI, client: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.get("/endless/{name}")
+    async def endless() -> StreamingResponse:
+        async def parts() -> AsyncIterator[bytes]:
+            while True:
+                yield b"more"
+                await asyncio.sleep(0)
+
+        return StreamingResponse(parts())
+
+    caplog.set_level(logging.INFO)
+    async with asyncio.timeout(10):
+        answer = await client.head("/endless/story")
+    finished_requests.flush()
+
+    assert (answer.status_code, answer.content) == (200, b"")
+    (record,) = [record for record in caplog.records if isinstance(record, RequestRecord)]
+    assert (record.fields["method"], record.fields["route"]) == ("HEAD", "/endless/{name}")
 
 
 async def test_no_other_site_may_call_the_service(client: AsyncClient) -> None:

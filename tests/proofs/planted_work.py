@@ -57,7 +57,7 @@ def hang(work: Work, arguments: Arguments) -> None:
 
 
 KINDS = [
-    Kind("count", count, Arguments),
-    Kind("gate", gate, GateArguments, queue="long"),
-    Kind("hang", hang, Arguments, attempts=2),
+    Kind("count", count, Arguments, public=True),
+    Kind("gate", gate, GateArguments, queue="long", public=True),
+    Kind("hang", hang, Arguments, attempts=2, public=True),
 ]

@@ -14,14 +14,14 @@ expensive part where something cheap tells the version:
 `If-None-Match` alone decides. `If-Modified-Since` is for answers without an ETag.
 """
 
-import re
-from collections.abc import Iterable, Iterator
-from hashlib import sha256
+from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import Depends, Request, Response
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+
+from app.etags import etag_of, tags_in
 
 RawHeaders = Iterable[tuple[bytes, bytes]]  # as ASGI has them: names in lower case
 
@@ -30,17 +30,6 @@ PRIVATE = "private, no-cache"
 
 # What a 304 repeats of the 200 that it stands for (RFC 9110, section 15.4.5).
 REPEATED = frozenset({b"cache-control", b"content-location", b"date", b"etag", b"expires", b"vary"})
-
-# One member of If-None-Match: a tag, or something without quotes that is none. Possessive,
-# for a hostile header must not make it try again from each of its spaces.
-_MEMBER = re.compile(rb'[ \t]*+(?:((?:W/)?"[^"]*+")[ \t]*+|[^",]*+)(?:,|\Z)')
-
-
-def etag_of(body: bytes) -> bytes:
-    """Return the strong ETag of these very bytes, before any content coding."""
-    # Most processors have instructions for it, which halve the time of others. Half of it tells
-    # bodies apart.
-    return b'"%s"' % sha256(body).hexdigest()[:32].encode()
 
 
 def etag_of_version(*parts: object) -> bytes:
@@ -72,7 +61,7 @@ def held_tag(headers: RawHeaders, etag: bytes) -> bytes | None:
         return etag
     wanted = etag.removeprefix(b"W/")
     for line in lines:
-        for tag in _tags(line):
+        for tag in tags_in(line):
             if tag.removeprefix(b"W/") == wanted:  # the weak comparison, section 8.8.3.2
                 return tag
     return None
@@ -97,19 +86,6 @@ def not_modified_headers(
         for name, value in headers
         if name in REPEATED
     ]
-
-
-def _tags(line: bytes) -> Iterator[bytes]:
-    """Yield the tags of one line.
-
-    A quote out of place ends it: after that nobody can tell what is a tag and what stands
-    between two.
-    """
-    position = 0
-    while position < len(line) and (member := _MEMBER.match(line, position)):
-        position = member.end()
-        if member[1]:
-            yield member[1]
 
 
 class ConditionalGet:

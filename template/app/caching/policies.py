@@ -25,9 +25,9 @@ from starlette.requests import HTTPConnection
 from starlette.routing import compile_path
 from starlette.types import Scope
 
-from app.caching.conditional import etag_of
 from app.caching.entries import Entry
 from app.database.roads import get_reads
+from app.etags import etag_of
 
 SHORTEST = 0.01  # seconds
 SHORT = 256  # characters of a path and a query whose key is remembered

@@ -109,7 +109,6 @@ class AsyncpgReads:
         self.gate = gate
         self._connect = connect
         self._recorder = recorder
-        self._compiled: dict[Query, Compiled] = {}
         self._idle: list[tuple[asyncpg.Connection, float]] = []  # and since when
         self._generation = 0
         self._closing: set[asyncio.Task[Any]] = set()
@@ -123,9 +122,9 @@ class AsyncpgReads:
 
     async def all(self, query: Query, **parameters: Any) -> list[Row]:
         """Return all rows."""
-        compiled = self._compiled.get(query)
+        compiled: Compiled | None = query.compiled
         if compiled is None:
-            compiled = self._compiled[query] = Compiled(query)
+            compiled = query.compiled = Compiled(query)
         arguments = compiled.arguments(parameters)
         if not self.gate.enter_now():
             await self.gate.enter()

@@ -39,7 +39,7 @@ from app.database.budget import ServerSettings, check_budget
 from app.database.connections import check_after_idling, notice_silence, tell_unavailable
 from app.database.core_reads import CoreReads
 from app.database.gate import Gate, UnavailableError
-from app.database.mysql_errors import judge
+from app.database.mysql_errors import judge, tell_conflict
 from app.database.mysql_url import TABLE, connect_options
 from app.database.reads import Query
 from app.database.recorder import Recorder
@@ -206,7 +206,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
     try:
         primary = CoreReads(reads, gate(settings.read_pool), judge)
         yield ReplicatedDatabase(
-            WriteRoad(writes, gate(settings.write_pool), judge),
+            WriteRoad(writes, gate(settings.write_pool), judge, tell_conflict),
             primary,
             recorder,
             primary if replica is reads else CoreReads(replica, gate(settings.read_pool), judge),

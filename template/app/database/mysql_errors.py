@@ -75,3 +75,15 @@ def tell_error(error: BaseException) -> str | None:
         found = _KEY.search(str(message))
         return f"{number} duplicate entry {found[0] if found else ''}".rstrip()
     return f"{number} {message}" if number in _NAMING else str(number)
+
+
+# Constraints that other rows violate with the change: one refers to it, or is there already.
+# A NULL, or what a CHECK refuses, stays an error of the service, whose schemas should refuse it.
+_CONFLICTS = {1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 1761, 1762}
+
+
+def tell_conflict(error: BaseException | None) -> str | None:
+    """Return what may be told of an error if a change conflicts with other rows, else None."""
+    if isinstance(error, MySQLError) and error.args and error.args[0] in _CONFLICTS:
+        return tell_error(error)
+    return None

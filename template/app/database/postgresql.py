@@ -37,7 +37,7 @@ from app.database.asyncpg_reads import ERRORS, AsyncpgReads
 from app.database.budget import ServerSettings, check_budget
 from app.database.connections import check_after_idling, notice_silence, tell_unavailable
 from app.database.gate import Gate, UnavailableError
-from app.database.postgresql_errors import judge
+from app.database.postgresql_errors import judge, tell_conflict
 from app.database.postgresql_url import STANDBYS, connect_options
 from app.database.reads import Query
 from app.database.recorder import Recorder
@@ -248,7 +248,8 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[ReplicatedD
         replica = create_reads(settings.read_url, settings, recorder)
     drop_useless(engine.sync_engine, judge, moved=reads.renew)
     try:
-        yield ReplicatedDatabase(WriteRoad(engine, gate, judge), reads, recorder, replica)
+        writes = WriteRoad(engine, gate, judge, tell_conflict)
+        yield ReplicatedDatabase(writes, reads, recorder, replica)
     finally:
         await reads.close()
         if replica is not reads:

@@ -83,3 +83,16 @@ def tell_error(error: BaseException) -> str | None:
     if isinstance(error, asyncpg.InterfaceError):
         return str(error).partition(":")[0]  # what follows may be a value
     return None
+
+
+# Constraints that other rows violate with the change: one refers to it, or is there already.
+# A NULL, or what a CHECK refuses, stays an error of the service, whose schemas should refuse it.
+_CONFLICTS = ("23001", "23503", "23505", "23P01")
+
+
+def tell_conflict(error: BaseException | None) -> str | None:
+    """Return what may be told of an error if a change conflicts with other rows, else None."""
+    cause = error and error.__cause__
+    if isinstance(cause, asyncpg.PostgresError) and cause.sqlstate in _CONFLICTS:
+        return tell_error(cause)
+    return None

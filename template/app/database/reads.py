@@ -26,7 +26,7 @@ class Query:
         ValueError: when two columns have the same name, or one has none.
     """
 
-    __slots__ = ("statement",)
+    __slots__ = ("compiled", "statement")
 
     def __init__(self, statement: Select[*tuple[Any, ...]]) -> None:
         columns = statement.selected_columns
@@ -37,6 +37,8 @@ class Query:
             if times > 1:
                 raise ValueError(f"{times} columns are named {name}: give them labels")
         self.statement = statement
+        # The read road's, kept here so that it goes with a query that was made for one request.
+        self.compiled: Any = None
 
 
 class ReadRoad(Protocol):

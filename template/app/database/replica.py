@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.requests import HTTPConnection
 
 from app.database.reads import ReadRoad
 from app.database.roads import Database
@@ -16,9 +17,9 @@ class ReplicatedDatabase(Database):
     replica: ReadRoad
 
 
-async def get_replica_reads(request: Request) -> ReadRoad:
+async def get_replica_reads(connection: HTTPConnection) -> ReadRoad:
     """Give the read road to the replica."""
-    database: ReplicatedDatabase = request.state.database
+    database: ReplicatedDatabase = connection.state.database
     return database.replica
 
 

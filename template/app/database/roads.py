@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.requests import HTTPConnection
 
 from app.database.reads import ReadRoad
 from app.database.recorder import Recorder
@@ -21,16 +22,16 @@ class Database:
     recorder: Recorder
 
 
-async def get_session(request: Request) -> AsyncIterator[AsyncSession]:
+async def get_session(connection: HTTPConnection) -> AsyncIterator[AsyncSession]:
     """Give a write session that commits when the route returns and rolls back when it raises."""
-    database: Database = request.state.database
+    database: Database = connection.state.database
     async with database.writes.session() as session:
         yield session
 
 
-async def get_reads(request: Request) -> ReadRoad:
+async def get_reads(connection: HTTPConnection) -> ReadRoad:
     """Give the read road."""
-    database: Database = request.state.database
+    database: Database = connection.state.database
     return database.reads
 
 

@@ -47,7 +47,7 @@ from app.database.reads import Query
 from app.database.recorder import Recorder
 from app.database.roads import Database
 from app.database.settings import PoolSettings
-from app.database.sqlite_errors import judge
+from app.database.sqlite_errors import judge, tell_conflict
 from app.database.verdicts import drop_useless
 from app.database.writes import WriteRoad
 
@@ -228,7 +228,7 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
 
     try:
         yield Database(
-            WriteRoad(writes, gate(1), judge, _write_a_little),
+            WriteRoad(writes, gate(1), judge, tell_conflict, _write_a_little),
             CoreReads(reads, gate(settings.read_pool), judge),
             recorder,
         )

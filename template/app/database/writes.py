@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm.exc import StaleDataError
 
 from app.database.gate import Gate, UnavailableError
 from app.database.verdicts import Judge, Verdict
@@ -27,6 +28,9 @@ COMMIT = 10.0  # seconds that a commit may take: a server that waits for its sta
 # Writes a little.
 Probe = Callable[[AsyncSession], Awaitable[object]]
 
+# Returns what may be told of a driver's error if a change conflicts with other rows, else None.
+TellConflict = Callable[[BaseException | None], str | None]
+
 # Called with the session after its commit, and before the answer is sent.
 AfterCommit = Callable[[AsyncSession], Awaitable[None]]
 
@@ -41,6 +45,13 @@ class OutcomeUnknownError(ProblemError):
         super().__init__(
             503, "The outcome is unknown: the database did not answer whether this was stored."
         )
+
+
+class ConflictError(ProblemError):
+    """A change that the rows there are do not allow: a duplicate, or a row that others refer to."""
+
+    def __init__(self) -> None:
+        super().__init__(409, "The change conflicts with other data.")
 
 
 @dataclass
@@ -62,16 +73,23 @@ class WriteRoad:
         engine: with a pool of its own.
         gate: as large as that pool.
         judge: what an error stands for.
+        tell_conflict: what may be told of an error if a change conflicts with other rows.
         probe: where the disk is this instance's own, so that another one may do better.
     """
 
     def __init__(
-        self, engine: AsyncEngine, gate: Gate, judge: Judge, probe: Probe | None = None
+        self,
+        engine: AsyncEngine,
+        gate: Gate,
+        judge: Judge,
+        tell_conflict: TellConflict,
+        probe: Probe | None = None,
     ) -> None:
         self.engine = engine
         self.gate = gate
         self.probe = probe
         self._judge = judge
+        self._tell_conflict = tell_conflict
         self._refused = False  # the last write, though the database may answer reads
         # For events: https://docs.sqlalchemy.org/en/21/orm/extensions/asyncio.html
         self.sessions: sessionmaker[Session] = sessionmaker()
@@ -91,6 +109,7 @@ class WriteRoad:
         Raises:
             UnavailableError: when the database cannot take it now; nothing was written.
             OutcomeUnknownError: when the commit was sent and not answered.
+            ConflictError: when other rows do not allow what was written.
             RuntimeError: when one is open already: holding a connection while waiting for
                 a second one is how a pool dead-locks.
         """
@@ -117,16 +136,13 @@ class WriteRoad:
             self._fail("unanswered", refused=True)
             raise OutcomeUnknownError from None
         except DBAPIError as error:
-            verdict = self._judge(error)
-            if verdict is Verdict.LOST and committing is not None:
-                logger.exception("the outcome of a commit is unknown: the connection broke")
-                self._fail("unanswered")
-                raise OutcomeUnknownError from error
-            if verdict.passes:
-                refused = verdict in (Verdict.FULL, Verdict.MOVED)
-                self._fail(verdict.name.lower(), refused=refused)
-                raise UnavailableError.because(error) from error
-            raise
+            answer = self._answer_to(error, committing=committing is not None)
+            if answer is None:
+                raise
+            raise answer from error
+        except StaleDataError as error:  # the row has changed, or gone, meanwhile
+            logger.warning("a write conflicts with other rows: %s", error)
+            raise ConflictError from error
         else:
             if self._refused and self.probe is None:
                 self._recover()
@@ -137,6 +153,22 @@ class WriteRoad:
             if given is not None and given.info.pop(_COMMITTED, False):
                 for call in self.after_commit:
                     await call(given)
+
+    def _answer_to(self, error: DBAPIError, *, committing: bool) -> ProblemError | None:
+        """Count and log an error of the driver's, and return what to answer; None for a bug."""
+        verdict = self._judge(error)
+        if verdict is Verdict.LOST and committing:
+            logger.exception("the outcome of a commit is unknown: the connection broke")
+            self._fail("unanswered")
+            return OutcomeUnknownError()
+        if verdict.passes:
+            self._fail(verdict.name.lower(), refused=verdict in (Verdict.FULL, Verdict.MOVED))
+            return UnavailableError.because(error)
+        told = self._tell_conflict(error.orig)
+        if told is None:
+            return None
+        logger.warning("a write conflicts with other rows: %s", told)
+        return ConflictError()
 
     async def can_write(self) -> bool:
         """Tell whether writes are taken: by the last one, or by the probe where that was not."""

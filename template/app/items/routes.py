@@ -6,6 +6,7 @@ from sqlalchemy.orm import selectinload
 
 from app.database import Reads, WriteSession
 from app.errors import ProblemError
+from app.etags import IfMatch
 from app.items import queries
 from app.items.models import Item, Owner, Tag
 from app.items.schemas import (
@@ -83,20 +84,22 @@ async def get_stats(reads: Reads) -> ItemStats:
 
 
 @router.patch("/items/{item_id}")
-async def update_item(item_id: ItemId, changes: ItemUpdate, session: WriteSession) -> ItemRead:
+async def update_item(
+    item_id: ItemId, changes: ItemUpdate, session: WriteSession, if_match: IfMatch
+) -> ItemRead:
     """Change the fields that were sent."""
     item = await _find(session, item_id)
+    if_match.check(_read(item))
     for field, value in changes.model_dump().items():
         setattr(item, field, _tags(value) if field == "tags" else value)
     return _read(item)
 
 
 @router.delete("/items/{item_id}", status_code=204)
-async def delete_item(item_id: ItemId, session: WriteSession) -> None:
+async def delete_item(item_id: ItemId, session: WriteSession, if_match: IfMatch) -> None:
     """Delete an item, and its tags with it."""
-    item = await session.get(Item, item_id, with_for_update=True)
-    if item is None:
-        raise _not_found(item_id)
+    item = await _find(session, item_id)
+    if_match.check(_read(item))
     await session.delete(item)
 
 

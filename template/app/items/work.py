@@ -44,4 +44,4 @@ def report(work: Work, arguments: ReportArguments) -> Report:
     return found
 
 
-KINDS = [Kind("item-report", report, ReportArguments, queue="long")]
+KINDS = [Kind("item-report", report, ReportArguments, queue="long", public=True)]

@@ -25,6 +25,7 @@ class Kind:
         arguments: their model.
         queue: "long" for what takes more than a few seconds, so that the others need not wait.
         attempts: after so many that failed, the job has.
+        public: whether clients may start it by `POST /jobs`, and read its jobs.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Kind:
     arguments: type[BaseModel]
     queue: Queue = "quick"
     attempts: int = 5
+    public: bool = False
 
 
 @cache

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, select
 
 from app.database import ID, Query, Reads, WriteSession
 from app.errors import ProblemError
-from app.jobs.kinds import all_kinds
+from app.jobs.kinds import Kind, all_kinds
 from app.jobs.models import Job
 from app.jobs.outbox import enqueue
 from app.jobs.schemas import JobCreate, JobId, JobRead
@@ -24,7 +24,7 @@ ONE = Query(
 @router.post("/jobs", status_code=202)
 async def create_job(new: JobCreate, session: WriteSession, response: Response) -> JobRead:
     """Ask for a job; what it was asked for is kept when this is answered."""
-    kind = all_kinds().get(new.kind)
+    kind = _public(new.kind)
     if kind is None:
         raise ProblemError(422, "There is no such kind of job.")
     try:
@@ -43,6 +43,11 @@ async def create_job(new: JobCreate, session: WriteSession, response: Response) 
 async def get_job(job_id: JobId, reads: Reads) -> JobRead:
     """Return a job as its row has it, how far it is included."""
     row = await reads.one(ONE, id=job_id)
-    if row is None:
+    if row is None or _public(row["kind"]) is None:
         raise ProblemError(404, f"There is no job {job_id}.")
     return JobRead.model_validate(row)
+
+
+def _public(name: str) -> Kind | None:
+    kind = all_kinds().get(name)
+    return kind if kind is not None and kind.public else None

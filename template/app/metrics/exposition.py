@@ -11,11 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client import REGISTRY, CollectorRegistry, PlatformCollector, generate_latest
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.metrics.files import VARIABLE
+from app.metrics.processes import Processes
 
 DEAD = "0"  # stands for all dead workers in the name of a file; no process has this id
 
@@ -28,8 +29,11 @@ def exposition() -> bytes:
     folder.mkdir(mode=0o700, exist_ok=True)  # something may have tidied up
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
+    PlatformCollector(registry)
     with _alone(folder):
         _bury(folder)
+        pids = {file.stem.rpartition("_")[2] for file in folder.glob("*.db")} - {DEAD}
+        registry.register(Processes(sorted(map(int, pids))))
         return generate_latest(registry)
 
 

@@ -10,7 +10,6 @@ from collections import Counter as Counts
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from hmac import compare_digest
 from time import perf_counter
 
 from anyio import to_thread
@@ -22,6 +21,7 @@ from app.database.recorder import Recorder
 from app.errors import ProblemError
 from app.metrics.exposition import exposition
 from app.metrics.files import leave
+from app.metrics.processes import count_collections
 from app.metrics.settings import MetricsSettings
 from app.observability.context import FinishedRequest
 from app.observability.counts import Count, all_counts
@@ -120,6 +120,7 @@ async def watch(database: Database) -> AsyncIterator[None]:
 
 def take_counts() -> None:
     """Take over what parts of the service have counted since the last time."""
+    count_collections()
     for count in all_counts:
         counter = _counters.get(count)
         if counter is None:
@@ -163,14 +164,13 @@ async def _sample(database: Database, statements: _Statements) -> None:
 
 def add_metrics(app: FastAPI) -> None:
     """Serve `/metrics`."""
-    token = MetricsSettings().token
-    expected = token and f"Bearer {token.get_secret_value()}".encode()
+    settings = MetricsSettings()
 
     @app.get("/metrics", include_in_schema=False)
     async def read_metrics(request: Request) -> Response:
-        given = request.headers.get("authorization", "").encode()
-        if expected and not compare_digest(given, expected):
-            raise ProblemError(401, "The token is missing or wrong.")
+        if not settings.allow(request.headers.get("authorization", "")):
+            challenge = {"WWW-Authenticate": "Bearer"}
+            raise ProblemError(401, "The token is missing or wrong.", headers=challenge)
         finished_requests.flush()
         take_counts()
         # In a thread: with many routes and workers it takes some milliseconds.

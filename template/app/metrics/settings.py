@@ -1,6 +1,7 @@
 """The settings of the metrics."""
 
 import re
+from hmac import compare_digest
 
 from pydantic import SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -23,3 +24,11 @@ class MetricsSettings(ServiceSettings):
         if token is not None and not re.fullmatch(r"[!-~]+", token.get_secret_value()):
             raise ValueError("must be visible ASCII characters without spaces: no other is sent")
         return token
+
+    def allow(self, authorization: str) -> bool:
+        """Tell whether a request with this header may read them."""
+        if self.token is None:
+            return True
+        scheme, _, given = authorization.partition(" ")  # whose case does not count
+        expected = self.token.get_secret_value().encode()
+        return scheme.lower() == "bearer" and compare_digest(given.strip().encode(), expected)

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.draining import stopping
 from app.errors import ProblemResponse
+from app.guard import NO_CONTENT, NO_SNIFFING
 from app.observability.context import (
     GONE,
     FinishedRequest,
@@ -76,7 +77,9 @@ class Instruments:
             if request.status != GONE:
                 request.status = 500  # though another was sent
                 raise  # too late for an answer: the server has to cut the connection
-            await ProblemResponse(500)(scope, receive, send_with_headers)
+            response = ProblemResponse(500)
+            response.raw_headers += [NO_SNIFFING, NO_CONTENT]  # the guard has been left
+            await response(scope, receive, send_with_headers)
         finally:
             finished_requests.add(request.finished())
             current_request.reset(token)

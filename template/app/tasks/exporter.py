@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from datetime import timedelta
-from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
@@ -87,14 +86,18 @@ def serve(port: int, database: SyncDatabase) -> ThreadingHTTPServer:
     """Serve the metrics of all processes of this worker from now on."""
     registry = CollectorRegistry()
     registry.register(QueueCollector(database))
-    token = MetricsSettings().token
-    expected = token and f"Bearer {token.get_secret_value()}".encode()
+    settings = MetricsSettings()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            given = self.headers.get("authorization", "").encode()
-            if self.path != "/metrics" or (expected and not compare_digest(given, expected)):
+            if self.path != "/metrics":
                 self.send_error(404)
+                return
+            if not settings.allow(self.headers.get("authorization", "")):
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", "Bearer")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
                 return
             body = exposition() + generate_latest(registry)
             self.send_response(200)

@@ -9,13 +9,13 @@ from httpx2 import AsyncClient
 
 from app.caching.conditional import (
     Conditional,
-    etag_of,
     etag_of_version,
     held_tag,
     is_not_modified,
     not_modified_headers,
 )
 from app.errors import ProblemError
+from app.etags import etag_of
 
 STRONG, WEAK = b'"v1"', b'W/"v1"'
 

@@ -1,4 +1,5 @@
-"""What goes wrong in the database is told without the values of the row."""
+"""What goes wrong in the database is told without the values of the row, and what the rows refuse
+is a conflict."""
 
 import logging
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import (
+    CheckConstraint,
     Column,
     Dialect,
     ForeignKey,
@@ -18,6 +20,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     bindparam,
+    delete,
     insert,
     literal,
     select,
@@ -27,6 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
 from app.database import Database, Query, WriteSession
+from app.database.writes import ConflictError
 from app.observability.logs import JSONFormatter, TextFormatter
 from app.observability.tracebacks import format_safely
 from tests.conftest import VIOLATIONS
@@ -43,6 +47,13 @@ links = Table(
     metadata,
     Column("text", String(30), ForeignKey("words.text", name="fk_links_text")),
 )
+bounds = Table(
+    "bounds",
+    metadata,
+    Column("text", String(30), ForeignKey("words.text", ondelete="RESTRICT")),
+    Column("size", Integer, nullable=False),
+    CheckConstraint("size < 10", name="ck_bounds_size"),
+)
 
 
 class Mapped(DeclarativeBase):
@@ -56,7 +67,7 @@ class Word(Mapped):
 
 @pytest.fixture(autouse=True)
 async def _words(database: Database) -> AsyncIterator[None]:
-    async with existing(database, words, links):
+    async with existing(database, words, links, bounds):
         yield
 
 
@@ -71,21 +82,84 @@ def app(app: FastAPI) -> FastAPI:
     async def refer(session: WriteSession) -> None:
         await session.execute(insert(links).values(text=SECRET))
 
+    @app.post("/referred")
+    async def delete_referred(session: WriteSession, by: str) -> None:
+        await session.execute(insert(words).values(text=SECRET))
+        referring = {"links": insert(links), "bounds": insert(bounds).values(size=1)}[by]
+        await session.execute(referring.values(text=SECRET))
+        await session.execute(delete(words))
+
+    @app.post("/gone")
+    async def change_what_is_gone(session: WriteSession) -> None:
+        word = Word(text=SECRET)
+        session.add(word)
+        await session.flush()
+        await session.execute(delete(words), execution_options={"synchronize_session": False})
+        word.text = "another"  # type: ignore[attr-defined]
+
+    @app.post("/sizes/{size}")
+    async def add_size(session: WriteSession, size: int) -> None:
+        await session.execute(insert(bounds).values(size=size or None))
+
     return app
 
 
-@pytest.mark.parametrize(("path", "told"), [("/twice", VIOLATIONS[0]), ("/nowhere", VIOLATIONS[1])])
-async def test_a_violation_names_its_constraint_and_no_value(
-    client: AsyncClient, caplog: pytest.LogCaptureFixture, path: str, told: tuple[str, str]
+def lines_of(record: logging.LogRecord) -> list[str]:
+    return [formatter.format(record) for formatter in (JSONFormatter(), TextFormatter())]
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/twice", VIOLATIONS[0]),
+        ("/nowhere", VIOLATIONS[1]),
+        ("/referred?by=links", ()),
+        ("/referred?by=bounds", ()),
+        ("/gone", ()),
+    ],
+)
+async def test_what_other_rows_do_not_allow_is_a_conflict_told_in_a_line(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture, path: str, told: tuple[str, ...]
 ) -> None:
     response = await client.post(path)
 
-    assert response.status_code == 500
-    assert "ter2" not in response.text
-    (record,) = [record for record in caplog.records if record.exc_info]
-    assert record.levelno == logging.ERROR
-    for formatter in (JSONFormatter(), TextFormatter()):
-        line = formatter.format(record)
+    assert response.status_code == 409
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["detail"] == "The change conflicts with other data."
+    (record,) = [record for record in caplog.records if record.levelno > logging.INFO]
+    for line in lines_of(record):
+        assert "\n" not in line
+        for fact in told:
+            assert fact in line
+        assert "ter2" not in line
+
+
+@pytest.mark.parametrize("size", [0, 99])
+async def test_what_a_schema_should_have_refused_stays_a_bug(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture, size: int
+) -> None:
+    """A NULL where there may be none, and what a CHECK refuses."""
+    assert (await client.post(f"/sizes/{size}")).status_code == 500
+
+    (record,) = [record for record in caplog.records if record.levelno > logging.INFO]
+    assert record.exc_info
+
+
+@pytest.mark.parametrize(("number", "told"), [(2, VIOLATIONS[0]), (1, VIOLATIONS[1])])
+async def test_a_violation_names_its_constraint_and_no_value(
+    database: Database, number: int, told: tuple[str, str]
+) -> None:
+    async def violate() -> None:
+        async with AsyncSession(database.writes.engine) as session:
+            for _ in range(number):
+                table = words if number > 1 else links
+                await session.execute(insert(table).values(text=SECRET))
+
+    with pytest.raises(IntegrityError) as failed:
+        await violate()
+
+    error = (failed.type, failed.value, failed.tb)
+    for line in lines_of(logging.LogRecord("shop", logging.ERROR, "", 0, "failed", None, error)):
         assert "IntegrityError" in line
         assert "INSERT INTO" in line
         for fact in told:
@@ -163,13 +237,15 @@ async def test_nor_does_what_came_of_it(database: Database) -> None:
         async with database.writes.session() as session:
             await session.execute(insert(words), [{"text": SECRET}, {"text": SECRET}])
 
-    with pytest.raises(IntegrityError) as failed:
+    with pytest.raises(ConflictError) as failed:
         await fail()
+    violation = failed.value.__cause__
+    assert isinstance(violation, IntegrityError)
     another, group = (
         RuntimeError("another"),
-        ExceptionGroup("several", [failed.value, ValueError("told")]),
+        ExceptionGroup("several", [violation, ValueError("told")]),
     )
-    another.__context__, group.__cause__ = group, failed.value
+    another.__context__, group.__cause__ = group, violation
 
     text = format_safely(another)
 

@@ -240,7 +240,7 @@ async def test_a_commit_that_the_database_refuses_is_an_error(
 ) -> None:
     response = await client.post("/orphans")
 
-    assert response.status_code == 500
+    assert response.status_code == 409
     orphans = Query(select(func.to_regclass("orphans").label("oid")))
     assert await reads.one(orphans) == {"oid": None}
 

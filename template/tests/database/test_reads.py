@@ -2,6 +2,7 @@
 
 import asyncio
 import enum
+import gc
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time
@@ -177,3 +178,15 @@ async def test_moments_without_a_zone_are_refused(database: Database) -> None:
 
     with pytest.raises(Exception, match=r"zone|naive"):
         await database.reads.one(query, moment=datetime(2026, 1, 1))
+
+
+async def test_a_query_that_is_made_for_a_request_goes_with_it(database: Database) -> None:
+    def queries() -> int:
+        gc.collect()
+        return sum(isinstance(it, Query) for it in gc.get_objects())
+
+    before = queries()
+    for number in range(20):
+        await database.reads.all(Query(select(literal(number).label("number"))))
+
+    assert queries() <= before

@@ -189,7 +189,7 @@ async def test_a_commit_that_the_database_refuses_is_an_error(
 ) -> None:
     response = await client.post("/orphans")
 
-    assert response.status_code == 500
+    assert response.status_code == 409
     with closing(sqlite3.connect(file)) as connection, connection:
         names = "SELECT name FROM sqlite_master WHERE name = 'orphans'"
         assert connection.execute(names).fetchall() == []

@@ -10,12 +10,12 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 from sqlalchemy import Column, Integer, MetaData, String, Table, event, insert, select, update
 from sqlalchemy.engine import Connection
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.util import await_only
 
 from app.database import Database, DatabaseSettings, Query, Reads, WriteSession, writes
 from app.database.reads import ReadRoad
+from app.database.writes import ConflictError
 from app.observability.logs import JSONFormatter, TextFormatter
 from tests.database.scratch import existing
 
@@ -225,10 +225,10 @@ async def test_an_error_does_not_tell_values(database: Database) -> None:
                 await session.execute(insert(words).values(word=secret))
 
     async with existing(database, words):
-        with pytest.raises(IntegrityError) as failed:
+        with pytest.raises(ConflictError) as failed:
             await write()
 
-    assert "parameters hidden" in str(failed.value)
+    assert "parameters hidden" in str(failed.value.__cause__)
     error = (failed.type, failed.value, failed.tb)
     record = logging.LogRecord("shop", logging.ERROR, "", 0, "failed", None, error)
     for formatter in (JSONFormatter(), TextFormatter()):

@@ -113,3 +113,11 @@ async def test_an_item_that_is_not_there_is_asked_for_each_time(
     for _ in range(2):
         assert (await client.get("/items/9")).status_code == 404
     assert len(count_queries) == 2
+
+
+async def test_the_etag_of_an_answer_names_its_version(client: AsyncClient, item: str) -> None:
+    for quantity in (1, 2):
+        headers = {"If-Match": (await client.get(item)).headers["etag"]}
+        changed = await client.patch(item, json={"quantity": quantity}, headers=headers)
+        again = await client.patch(item, json={"quantity": 9}, headers=headers)
+        assert (changed.status_code, again.status_code) == (200, 412)

@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from httpx2 import AsyncClient
 
+from app.etags import etag_of
+
 Entry = dict[str, object]
 
 
@@ -215,6 +217,19 @@ async def test_a_hot_route_is_the_route(app: FastAPI) -> None:
     assert hot
     for path, endpoint in hot.items():
         assert served[path] is endpoint
+
+
+async def test_of_two_changes_of_one_version_the_second_is_refused(client: AsyncClient) -> None:
+    path = f"/items/{(await create(client, 'tea'))['id']}"
+    read = {"If-Match": etag_of((await client.get(path)).content).decode()}
+
+    first, second = await asyncio.gather(
+        *(client.patch(path, json={"quantity": n}, headers=read) for n in (7, 8))
+    )
+
+    assert sorted([first.status_code, second.status_code]) == [200, 412]
+    assert (await client.delete(path, headers=read)).status_code == 412
+    assert (await client.get(path)).json()["quantity"] == (7 if first.is_success else 8)
 
 
 async def test_changes_at_once_are_one_after_the_other(client: AsyncClient) -> None:

@@ -6,6 +6,8 @@ from httpx2 import AsyncClient
 from app.items import work
 from tests.jobs.asked import finished
 
+pytestmark = pytest.mark.usefixtures("anybody_may_ask")
+
 
 async def test_the_report_goes_through_all_items(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch

@@ -26,6 +26,8 @@ def kind_of(
     name: str = "test",
     queue: Queue = "quick",
     attempts: int = 5,
+    *,
+    public: bool = True,
 ) -> dict[str, Kind]:
     """Return a kind that is a function, by its name."""
-    return {name: Kind(name, function, Words, queue=queue, attempts=attempts)}
+    return {name: Kind(name, function, Words, queue=queue, attempts=attempts, public=public)}

@@ -9,11 +9,13 @@ from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.database import WriteSession
-from app.jobs.kinds import Queue, all_kinds
+from app.jobs.kinds import Kind, Queue, all_kinds
 from app.jobs.outbox import enqueue
 from app.tasks.embedded import Embedded
 from tests.jobs.asked import finished
-from tests.jobs.kinds import Words
+from tests.jobs.kinds import Words, echo
+
+pytestmark = pytest.mark.usefixtures("anybody_may_ask")
 
 Add = Callable[..., None]
 
@@ -90,6 +92,23 @@ async def test_what_is_not_a_job_is_refused(add_kind: Add, client: AsyncClient) 
     assert wrong.status_code == 422
     assert wrong.json()["errors"][0]["loc"] == ["body", "arguments", "word"]
     assert "secret" not in wrong.text
+
+
+async def test_a_kind_is_for_clients_only_where_it_says_so(
+    add_kind: Add, app: FastAPI, client: AsyncClient, nudged: list[tuple[int, Queue]]
+) -> None:
+    @app.post("/inside")
+    async def inside(session: WriteSession) -> int:
+        return (await enqueue(session, all_kinds()["test"], Words())).id
+
+    add_kind(public=False)
+    refused = await client.post("/jobs", json={"kind": "test"})
+    started = (await client.post("/inside")).json()
+
+    assert (refused.status_code, refused.json()["detail"]) == (422, "There is no such kind of job.")
+    assert nudged == [(started, "quick")]
+    assert (await client.get(f"/jobs/{started}")).status_code == 404
+    assert not Kind("any", echo, Words).public
 
 
 async def test_a_job_that_is_not_there_is_a_404(client: AsyncClient) -> None:

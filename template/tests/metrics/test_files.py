@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from prometheus_client.mmap_dict import MmapedDict
 
 from app.metrics.exposition import DEAD
 from app.metrics.files import CHOSEN, LOCK, PREFIX, VARIABLE
@@ -59,6 +60,23 @@ def test_the_dead_are_counted_and_leave_no_files(folder: Path) -> None:
 
     assert said == [1, 11, 111]
     assert len(list(folder.glob("histogram_*.db"))) == 2  # the last one's, and that of all before
+
+
+def test_each_worker_has_its_memory_and_together_they_have_their_collections(
+    folder: Path,
+) -> None:
+    collect = "import gc\nfrom app.metrics.processes import count_collections\n"
+    collect += "gc.collect(2)\ncount_collections()\n"
+    count(1, folder, collect)
+    (folder / f"counter_{os.getpid()}.db").touch()  # another one that lives
+    MmapedDict(str(folder / f"counter_{os.getpid()}.db")).close()
+
+    said = count(1, folder, collect)
+
+    assert len(re.findall(r'^process_resident_memory_bytes\{pid="\d+"\} [1-9]', said, re.M)) == 2
+    assert f'pid="{os.getpid()}"' in said
+    assert re.search(r'^python_gc_collections_total\{generation="2"\} [2-9]', said, re.M)
+    assert re.search(r"^python_info\{.*\} 1", said, re.M)
 
 
 @pytest.mark.parametrize("pid", ["999999999", DEAD])

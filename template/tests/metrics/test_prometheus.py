@@ -108,6 +108,11 @@ async def test_what_a_client_makes_up_is_one_series(client: AsyncClient) -> None
     }
 
 
+async def test_one_worker_tells_of_its_process(client: AsyncClient) -> None:
+    for name in ("process_resident_memory_bytes", "python_gc_collections_total", "python_info"):
+        assert await values(client, name)
+
+
 async def test_statements_are_counted_and_timed(client: AsyncClient) -> None:
     before = await values(client, "database_statements_total")
     seconds = await values(client, "database_statement_seconds_total")
@@ -191,14 +196,25 @@ class TestToken:
         return settings
 
     @pytest.mark.parametrize(
-        ("given", "status"), [(None, 401), ("Bearer hunter3", 401), ("Bearer hunter2", 200)]
+        ("given", "status"),
+        [
+            (None, 401),
+            ("Bearer hunter3", 401),
+            ("Basic hunter2", 401),
+            ("hunter2", 401),
+            ("Bearer hunter2", 200),
+            ("bearer  hunter2", 200),
+        ],
     )
     async def test_it_is_asked_for(
         self, client: AsyncClient, given: str | None, status: int
     ) -> None:
         headers = {"Authorization": given} if given else {}
 
-        assert (await client.get("/metrics", headers=headers)).status_code == status
+        answer = await client.get("/metrics", headers=headers)
+
+        assert answer.status_code == status
+        assert answer.headers.get("www-authenticate") == ("Bearer" if status == 401 else None)
 
 
 @pytest.mark.parametrize("token", ["two words", "gr\u00fcn"])

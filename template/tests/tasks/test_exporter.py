@@ -5,7 +5,7 @@ from datetime import timedelta
 from importlib import import_module
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import ProxyHandler, Request, build_opener
 
 import pytest
 from celery.signals import worker_init
@@ -105,3 +105,21 @@ def test_a_worker_whose_port_is_taken_does_not_begin(
 def test_nothing_else_is_served(port: int) -> None:
     with pytest.raises(HTTPError):
         scrape(port, "/")
+
+
+def test_the_token_is_asked_for(sync: SyncDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METRICS_TOKEN", "hunter2")
+    server = serve(0, sync)
+    open_ = build_opener(ProxyHandler({})).open
+    address = f"http://127.0.0.1:{server.server_port}/metrics"
+
+    with pytest.raises(HTTPError) as refused:
+        open_(Request(address, headers={"Authorization": "Bearer hunter3"}))
+    with open_(Request(address, headers={"Authorization": "bearer hunter2"})) as answer:
+        assert answer.status == 200
+    server.shutdown()
+    server.server_close()
+
+    refused.value.close()
+    assert refused.value.code == 401
+    assert refused.value.headers["WWW-Authenticate"] == "Bearer"
