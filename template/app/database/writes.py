@@ -158,7 +158,7 @@ class WriteRoad:
         """Count and log an error of the driver's, and return what to answer; None for a bug."""
         verdict = self._judge(error)
         if verdict is Verdict.LOST and committing:
-            logger.exception("the outcome of a commit is unknown: the connection broke")
+            logger.error("the outcome of a commit is unknown: the connection broke", exc_info=error)
             self._fail("unanswered")
             return OutcomeUnknownError()
         if verdict.passes:
