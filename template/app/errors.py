@@ -1,6 +1,6 @@
 """Errors as problem details (RFC 9457), the same shape for every failure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -12,6 +12,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Scope
 from starlette.websockets import WebSocket, WebSocketClose, WebSocketState
+
+MAX_ERRORS = 20  # of a request that are told
+MAX_PLACE = 100  # characters of a place, which may be a key that the client sent
+MAX_REASON = 500
 
 
 class Problem(BaseModel):
@@ -84,13 +88,17 @@ def problem_for(error: HTTPException) -> Response:
     return ProblemResponse(error.status_code, errors=errors, headers=error.headers)
 
 
+def _place(parts: Sequence[int | str]) -> list[int | str]:
+    return [part[:MAX_PLACE] if isinstance(part, str) else part for part in parts[:MAX_ERRORS]]
+
+
 def methods_of(app: FastAPI, scope: Scope) -> set[str]:
     """Return the methods that there are at a request's path: routing tells those of one route."""
     path = scope["path"].removeprefix(scope.get("app_root_path", scope["root_path"]))
     return {
         method
         for route in iter_route_contexts(app.routes)
-        if route.methods and route.path_regex.match(path)
+        if route.methods and route.path_regex.fullmatch(path)
         for method in route.methods
     }
 
@@ -120,8 +128,16 @@ def add_problem_details(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def on_validation_error(_: Request, error: RequestValidationError) -> ProblemResponse:
         # The refused value stays out of the answer: it may be a secret.
+        found = error.errors()
         errors = [
-            {"loc": list(entry["loc"]), "msg": entry["msg"], "type": entry["type"]}
-            for entry in error.errors()
+            {
+                "loc": _place(entry["loc"]),
+                "msg": entry["msg"][:MAX_REASON],
+                "type": entry["type"],
+            }
+            for entry in found[:MAX_ERRORS]
         ]
-        return ProblemResponse(422, "The request is not valid.", errors=errors)
+        detail = "The request is not valid."
+        if len(found) > len(errors):
+            detail += f" The first {len(errors)} of {len(found)} errors are here."
+        return ProblemResponse(422, detail, errors=errors)

@@ -11,8 +11,9 @@ from pydantic import Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
+from app.body import Body, BodyLimits
 from app.deadline import Deadline, current_deadline, tell_of_thread
-from app.errors import ProblemError, ProblemResponse, methods_of
+from app.errors import ProblemResponse, methods_of
 from app.names import Hosts, Origins
 from app.settings import ServiceSettings
 
@@ -25,6 +26,10 @@ NO_FRAMES = (POLICY, b"frame-ancestors 'none'")
 # FastAPI's documentation loads scripts and styles; nothing else does.
 PAGES = frozenset({"/docs", "/docs/oauth2-redirect", "/redoc"})
 
+# With a line feed at its end a path passes a proxy's rule, and matches a route.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Python refuses to convert a number of thousands of digits.
+_LENGTH = re.compile(rb"[0-9]{1,19}")
 _PORT = re.compile(r":\d*\Z")
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")  # no part of it is empty
 
@@ -40,13 +45,14 @@ class GuardSettings(ServiceSettings):
     # Whose pages may call it from a browser, "https://example.com"; none unless named here.
     cors_origins: Origins = Field(default=[])
     max_body_size: int = Field(default=1_048_576, ge=0)  # bytes
+    max_body_values: int = Field(default=10_000, ge=1)  # in a JSON body, keys not counted
     # Seconds until the answer begins.
     request_deadline: float = Field(default=30.0, gt=0, allow_inf_nan=False)
     docs: bool = True  # serve /docs, /redoc and /openapi.json
 
 
 class Guard:
-    """Refuses foreign hosts (400) and large bodies (413), and ends what takes too long (504).
+    """Refuses foreign hosts (400) and large bodies (413), and ends what takes too long (408, 504).
 
     Tells browsers that answers are data, and answers HEAD wherever there is a GET.
     """
@@ -54,8 +60,7 @@ class Guard:
     def __init__(self, app: ASGIApp, settings: GuardSettings) -> None:
         self.app = app
         self.seconds = settings.request_deadline
-        self.max_body_size = settings.max_body_size
-        self.too_large = f"A body has at most {settings.max_body_size} bytes."
+        self.limits = BodyLimits(settings.max_body_size, settings.max_body_values)
         self.any_host = "*" in settings.allowed_hosts
         names = [name.lower() for name in settings.allowed_hosts]
         self.hosts = {name for name in names if not name.startswith("*.")}
@@ -68,25 +73,23 @@ class Guard:
 
         # Before routing: that adds the path of a mounted application to the root.
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        hosts, length = [], 0
+        hosts, length, is_json = [], 0, False
         for name, value in scope["headers"]:
             if name == b"host":
                 hosts.append(value)
             elif name == b"content-length":
-                length = int(value)  # the server has checked it
-        known = self.any_host or path.startswith(PROBES) or path in BY_ADDRESS or self._knows(hosts)
+                length = int(value) if _LENGTH.fullmatch(value) else -1
+            elif name == b"content-type":
+                is_json = b"json" in value.lower()
+        refusal = self._refusal(path, hosts, length)
         if scope["type"] == "websocket":
-            await (self.app if known else WebSocketClose())(scope, receive, send)
+            await (WebSocketClose() if refusal else self.app)(scope, receive, send)
             return
 
-        app = self.app
-        if not known:
-            app = ProblemResponse(400, "The host is unknown.")
-        elif length > self.max_body_size:
-            app = ProblemResponse(413, self.too_large)
-        elif scope["method"] == "HEAD":
+        app = refusal or self.app
+        if scope["method"] == "HEAD" and refusal is None:
             app = self._answer_head
-        receive = self._limited(receive)
+        body = Body(receive, self.limits, is_json=is_json)
         deadline = Deadline(self.seconds)
         token = current_deadline.set(deadline)
 
@@ -104,14 +107,19 @@ class Guard:
             return send(message)
 
         try:
-            await app(scope, receive, send_with_headers)
+            await app(scope, body.receive, send_with_headers)
         except asyncio.CancelledError:
             if not deadline.ended_it():
                 raise
             tell_of_thread(scope)
-            problem = ProblemResponse(504, f"There was no answer within {self.seconds:g} s.")
+            if body.is_late:
+                late = f"The body did not arrive within {self.seconds:g} s."
+                problem = ProblemResponse(408, late, headers={"Connection": "close"})
+            else:
+                problem = ProblemResponse(504, f"There was no answer within {self.seconds:g} s.")
             await problem(scope, receive, send_with_headers)
         finally:
+            body.release()
             deadline.lift()
             current_deadline.reset(token)
 
@@ -136,23 +144,23 @@ class Guard:
         finally:  # the log needs what routing leaves there
             scope.update({**inner, "method": "HEAD"})
 
+    def _refusal(self, path: str, hosts: list[bytes], length: int) -> ProblemResponse | None:
+        if not (
+            self.any_host or path.startswith(PROBES) or path in BY_ADDRESS or self._knows(hosts)
+        ):
+            return ProblemResponse(400, "The host is unknown.")
+        # The first half is cheaper, and refuses some that are no control characters.
+        if not path.isprintable() and _CONTROL.search(path):
+            return ProblemResponse(400, "The path has control characters.")
+        if length < 0:
+            return ProblemResponse(400, "The Content-Length is not valid.")
+        if length > self.limits.size:
+            return ProblemResponse(413, self.limits.too_large)
+        return None
+
     def _knows(self, hosts: list[bytes]) -> bool:
         if len(hosts) != 1:  # with two, each reader would believe another
             return False
         name = _PORT.sub("", hosts[0].decode("latin-1")).lower()
         below = name.endswith(self.domains) and _NAME.fullmatch(name) is not None
         return below or name in self.hosts
-
-    def _limited(self, receive: Receive) -> Receive:
-        """Count the bytes of a body, which may say nothing of its length."""
-        total = 0
-
-        async def counted() -> Message:
-            nonlocal total
-            message = await receive()
-            total += len(message.get("body", b""))
-            if total > self.max_body_size:
-                raise ProblemError(413, self.too_large)
-            return message
-
-        return counted

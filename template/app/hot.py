@@ -122,7 +122,7 @@ class HotRoute:
 
     def match(self, scope: Scope) -> dict[str, Any] | None:
         """Return the endpoint's arguments, None when the request is not plainly a hit."""
-        found = self._pattern.match(scope["path"].removeprefix(scope.get("root_path", "")))
+        found = self._pattern.fullmatch(scope["path"].removeprefix(scope.get("root_path", "")))
         if found is None:
             return None
         try:

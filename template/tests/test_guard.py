@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request, Response, WebSocket
@@ -101,10 +102,46 @@ class TestBelowARoot:
 
 
 async def test_a_body_that_says_it_is_large_is_refused_unread(app: FastAPI) -> None:
+    headers = [(b"host", b"test"), (b"content-length", b"101")]
+    sent = await answer_to(app, method="POST", path="/echo", headers=headers)
+
+    assert sent[0]["status"] == 413
+    assert (b"content-type", b"application/problem+json") in sent[0]["headers"]
+    assert json.loads(sent[1]["body"])["detail"] == "A body has at most 100 bytes."
+
+
+@pytest.mark.parametrize("length", [b"0" * 4301, b"9" * 20, b"-1", b"1_0", b"\xb2"])
+async def test_a_content_length_that_is_no_number_is_refused(app: FastAPI, length: bytes) -> None:
+    sent = await answer_to(app, headers=[(b"host", b"test"), (b"content-length", length)])
+
+    assert sent[0]["status"] == 400
+
+
+@pytest.mark.parametrize("path", ["/page\n", "/pa\x00ge", "/page\x7f", "/page\x85"])
+async def test_a_path_with_control_characters_reaches_no_route(app: FastAPI, path: str) -> None:
+    sent = await answer_to(app, path=path)
+
+    assert sent[0]["status"] == 400
+
+
+async def test_a_path_may_have_any_other_character(client: AsyncClient) -> None:
+    assert (
+        await client.get("/page/\u0645\u06cc\u200c\u062e \U0001f469\u200d\U0001f52c")
+    ).status_code == 404
+
+
+async def test_a_websocket_has_no_control_characters_in_its_path(app: FastAPI) -> None:
+    sent = await answer_to(app, type="websocket", path="/live\n", subprotocols=[])
+
+    assert [message["type"] for message in sent] == ["websocket.close"]
+
+
+async def answer_to(app: FastAPI, **changes: Any) -> list[Message]:
+    """Return what is sent for a request that no client would make."""
     scope: Scope = {
-        **{"type": "http", "method": "POST", "path": "/echo", "raw_path": b"/echo"},
-        **{"query_string": b"", "root_path": "", "state": {}},
-        "headers": [(b"host", b"test"), (b"content-length", b"101")],
+        **{"type": "http", "method": "GET", "path": "/page", "raw_path": b"/page"},
+        **{"query_string": b"", "root_path": "", "state": {}, "headers": [(b"host", b"test")]},
+        **changes,
     }
     sent: list[Message] = []
 
@@ -115,10 +152,7 @@ async def test_a_body_that_says_it_is_large_is_refused_unread(app: FastAPI) -> N
         sent.append(message)
 
     await app(scope, receive, send)
-
-    assert sent[0]["status"] == 413
-    assert (b"content-type", b"application/problem+json") in sent[0]["headers"]
-    assert json.loads(sent[1]["body"])["detail"] == "A body has at most 100 bytes."
+    return sent
 
 
 async def test_a_body_that_does_not_say_its_size_is_counted(client: AsyncClient) -> None:

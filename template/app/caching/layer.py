@@ -21,7 +21,7 @@ from app.caching.answers import HeldAnswer, as_get, keyed, send_entry, without_b
 from app.caching.cache import Cache
 from app.caching.entries import Entry, Fill, Found
 from app.caching.flights import Flight
-from app.caching.policies import Match, Route, User, digest
+from app.caching.policies import SHORT, Match, Route, User, digest
 from app.observability.context import current_request
 from app.observability.counts import Count
 from app.startup import refuse_to_start
@@ -73,7 +73,7 @@ class ResponseCache:
     def _checked_routes(self, app: FastAPI) -> list[Route]:
         for middleware in app.user_middleware:
             if encodes := getattr(middleware.cls, "encodes", None):
-                self.encodes = lru_cache(maxsize=128)(encodes)
+                self.encodes = _remembered(encodes)
         routes = [Route(path, policy, self.encodes) for path, policy in self.cache.policies.items()]
         for route in routes:
             route.check(app)
@@ -209,6 +209,12 @@ class _Miss:
     match: Match
     found: Found
     flight: Flight
+
+
+def _remembered(encodes: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Remember what was found for short headers: a client chooses how long they are."""
+    known = lru_cache(maxsize=128)(encodes)
+    return lambda header: (known if len(header) < SHORT else encodes)(header)
 
 
 async def _verified_user(user: User, scope: Scope) -> str | None:

@@ -30,7 +30,7 @@ from app.database.roads import get_reads
 from app.etags import etag_of
 
 SHORTEST = 0.01  # seconds
-SHORT = 256  # characters of a path and a query whose key is remembered
+SHORT = 256  # characters of a path and a query, or of a header, that are remembered
 
 EVERYTHING = "*"  # a tag of every entry
 
@@ -142,7 +142,7 @@ class Route:
         return Match(digest(key), match.tags, match.query)
 
     def _matched(self, path: str, query: bytes) -> Match | None:
-        found = self._pattern.match(path)
+        found = self._pattern.fullmatch(path)
         if found is None:
             return None
         parameters: dict[str, Any] = found.groupdict()

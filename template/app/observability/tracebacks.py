@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from app.database import tell_error
+from app.errors import MAX_ERRORS
 
 
 def format_safely(error: BaseException) -> str:
@@ -45,7 +46,7 @@ def _parts(
 def _safe_text(error: BaseException) -> str | None:
     """Return what may be told of an error, None where that is its own text."""
     if isinstance(error, ValidationError | ValidationException):
-        return ", ".join(str(entry["loc"]) for entry in error.errors())
+        return ", ".join(str(entry["loc"]) for entry in error.errors()[:MAX_ERRORS])
     if isinstance(error, StatementError):
         kind = type(error.orig)
         about = (error.orig and tell_error(error.orig)) or ""

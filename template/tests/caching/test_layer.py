@@ -841,6 +841,8 @@ async def test_a_parameter_that_is_no_utf_8_does_no_harm(service: Service) -> No
 
 
 async def test_answers_vary_by_encoding_where_they_are_encoded(service: Service) -> None:
+    asked: list[str] = []
+
     @service.app.get("/text")
     async def text() -> Response:
         service.runs["text"] += 1
@@ -862,6 +864,7 @@ async def test_answers_vary_by_encoding_where_they_are_encoded(service: Service)
 
         @staticmethod
         def encodes(header: str) -> bool:
+            asked.append(header)
             return "zip" in header
 
     service.app.add_middleware(Encoder)
@@ -870,6 +873,12 @@ async def test_answers_vary_by_encoding_where_they_are_encoded(service: Service)
         answer = await client.get("/text", headers={"Accept-Encoding": encoding})
         assert answer.headers["vary"] == "accept-encoding"
         assert service.runs["text"] == runs
+    asked.clear()
+    for encoding, times in [("zip, a", 1), ("zip, " + "a" * 1000, 2)]:  # only short ones are kept
+        for _ in range(2):
+            await client.get("/text", headers={"Accept-Encoding": encoding})
+        assert len(asked) == times, encoding
+        asked.clear()
     for _ in range(2):  # in a coding that not everybody with this key can read
         await client.get("/other")
     assert service.runs["other"] == 2
