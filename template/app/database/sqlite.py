@@ -16,7 +16,17 @@ from weakref import WeakSet
 import aiosqlite
 from alembic.autogenerate.api import AutogenContext
 from pydantic import Field, field_validator
-from sqlalchemy import Column, ColumnElement, DateTime, Dialect, Integer, bindparam, event, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Integer,
+    bindparam,
+    event,
+    literal_column,
+    select,
+)
 from sqlalchemy import column as named_column
 from sqlalchemy import table as named_table
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
@@ -38,8 +48,14 @@ from app.database.writes import WriteRoad
 # The type of primary keys, 64 bits wide here; only under this name SQLite counts by itself.
 ID = Integer
 
-# The names of all tables, in a column `name`.
-TABLES = Query(select(named_column("name")).select_from(named_table("sqlite_master")))
+# The `schema` and `name` of all tables, and whether a name without a schema finds it: `is_default`.
+TABLES = Query(
+    select(
+        literal_column("'main'").label("schema"),
+        named_column("name"),
+        literal_column("1").label("is_default"),
+    ).select_from(named_table("sqlite_master"))
+)
 
 
 class DatabaseSettings(PoolSettings):

@@ -735,15 +735,19 @@ async def test_declared_statuses_are_kept(service: Service) -> None:
     assert service.runs["gone"] == 1
 
 
-async def slow(service: Service, seconds: float = 0.05) -> None:
-    """Give the service a slow endpoint, `/slow`, that numbers its answers."""
+async def slow(service: Service, seconds: float = 0.05) -> asyncio.Event:
+    """Give the service a slow endpoint, `/slow`, that numbers its answers; return when it begins."""
+    begun = asyncio.Event()
 
     @service.app.get("/slow")
     async def slow() -> int:
         service.runs["slow"] += 1
         number = service.runs["slow"]
+        begun.set()
         await asyncio.sleep(seconds)
         return number
+
+    return begun
 
 
 async def test_50_misses_at_once_are_one(service: Service) -> None:
@@ -758,11 +762,11 @@ async def test_50_misses_at_once_are_one(service: Service) -> None:
 
 
 async def test_when_the_first_client_leaves_another_goes_on(service: Service) -> None:
-    await slow(service, seconds=0.5)
+    begun = await slow(service, seconds=0.5)
     client = service.serve(slow=MINUTE)
 
     first = asyncio.create_task(client.get("/slow"))
-    await asyncio.sleep(0.02)
+    await begun.wait()
     others = [asyncio.create_task(client.get("/slow")) for _ in range(10)]
     await asyncio.sleep(0.01)
     first.cancel()
@@ -798,11 +802,11 @@ async def test_nobody_waits_for_ever(service: Service) -> None:
 
 
 async def test_a_write_beats_a_fill_that_began_before_it(service: Service) -> None:
-    await slow(service, seconds=0.5)
+    begun = await slow(service, seconds=0.5)
     client = service.serve(slow=Cached(seconds=60, tags=["slow"]))
 
     early = asyncio.create_task(client.get("/slow"))
-    await asyncio.sleep(0.02)
+    await begun.wait()
     await service.store.invalidate(["slow"])
     late = await client.get("/slow")  # must not wait for the early one
 
