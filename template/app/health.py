@@ -50,7 +50,10 @@ async def ready(request: Request) -> Health:
             return Health()
         logger.warning("not ready: the database does not answer", exc_info=error)
         raise ProblemError(503, "The database does not answer.") from None
-    missing = Base.metadata.tables.keys() - {row["name"] for row in found}
+    missing = Base.metadata.tables.keys() - {
+        *(row["name"] for row in found if row["is_default"]),
+        *(f"{row['schema']}.{row['name']}" for row in found),
+    }
     if missing:
         logger.warning("not ready: the database has no %s", ", ".join(sorted(missing)))
         raise ProblemError(503, "The database has not been migrated.")

@@ -4,9 +4,9 @@ import asyncio
 import logging
 
 from alembic import context
-from alembic.operations.ops import DropTableOp, MigrationScript, ModifyTableOps
+from alembic.operations.ops import DropTableOp, ExecuteSQLOp, MigrationScript, ModifyTableOps
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, inspect
 from sqlalchemy.exc import DBAPIError
 
 import app.main  # noqa: F401  (imports every model)
@@ -26,10 +26,16 @@ logging.getLogger("alembic").setLevel(logging.INFO)  # says which revisions it r
 
 settings = DatabaseSettings()
 url = context.get_x_argument(as_dictionary=True).get("url", settings.url)
+SCHEMAS = {None, *(table.schema for table in Base.metadata.tables.values())}  # None: the default
+
+
+def is_ours(name: str | None, kind: str, _: object) -> bool:
+    """Leave out the schemas that no model names."""
+    return kind != "schema" or name in SCHEMAS
 
 
 def put_in_order(migration: MigrationContext, _: object, scripts: list[MigrationScript]) -> None:
-    """Drop a table after those that refer to it, and its indexes with it.
+    """Drop a table after those that refer to it, and its indexes with it; create its schema.
 
     Autogenerate drops tables in no order, and indexes that a foreign key may still need.
     """
@@ -38,19 +44,26 @@ def put_in_order(migration: MigrationContext, _: object, scripts: list[Migration
         if not (up and up.ops and down and migration.connection):
             continue
         found = MetaData()
-        found.reflect(migration.connection)
-        order = [table.name for table in reversed(found.sorted_tables)]
+        for schema in SCHEMAS:
+            found.reflect(migration.connection, schema)
+        order = [(table.schema, table.name) for table in reversed(found.sorted_tables)]
         up.ops.sort(
-            key=lambda op: 1 + order.index(op.table_name) if isinstance(op, DropTableOp) else 0
+            key=lambda op: (
+                1 + order.index((op.schema, op.table_name)) if isinstance(op, DropTableOp) else 0
+            )
         )
         up.reverse_into(down)
         for half in (up, down):
-            gone = {op.table_name for op in half.ops if isinstance(op, DropTableOp)}
+            gone = {(op.schema, op.table_name) for op in half.ops if isinstance(op, DropTableOp)}
             half.ops = [
                 op
                 for op in half.ops
-                if not (isinstance(op, ModifyTableOps) and op.table_name in gone)
+                if not (isinstance(op, ModifyTableOps) and (op.schema, op.table_name) in gone)
             ]
+        for schema in SCHEMAS - {None, *inspect(migration.connection).get_schema_names()}:
+            name = migration.dialect.identifier_preparer.quote_schema(str(schema))
+            up.ops.insert(0, ExecuteSQLOp(f"CREATE SCHEMA IF NOT EXISTS {name}"))
+            down.ops.append(ExecuteSQLOp(f"DROP SCHEMA {name}"))
 
 
 def run(connection: Connection | None = None) -> None:
@@ -62,6 +75,8 @@ def run(connection: Connection | None = None) -> None:
         target_metadata=Base.metadata,
         transaction_per_migration=True,
         process_revision_directives=put_in_order,
+        include_schemas=len(SCHEMAS) > 1,
+        include_name=is_ours,
         **MIGRATION_OPTIONS,
     )
     with context.begin_transaction():

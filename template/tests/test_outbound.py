@@ -18,7 +18,7 @@ from app.database import BusyError, DatabaseSettings
 from app.outbound import ERRORS, OutboundSettings, Upstream, UpstreamError, Upstreams, for_each
 from tests.upstreams import Others
 
-TIMEOUT = 0.5  # seconds
+TIMEOUT = 2.0  # seconds
 CONNECTIONS = 5
 MAX_BYTES = 100_000
 
@@ -90,21 +90,21 @@ class TestSeveralAtOnce:
         self, client: AsyncClient, others: Others
     ) -> None:
         for upstream in others.values():
-            upstream.seconds = 0.3
+            upstream.seconds = 1
 
         response = await client.get("/all")
 
         assert response.json() == [200, 200, 200]
-        assert 0.3 <= float(response.headers["x-process-time"]) < 0.6
+        assert 1 <= float(response.headers["x-process-time"]) < 2
 
     async def test_their_time_is_counted_once(self, client: AsyncClient, others: Others) -> None:
         for upstream in others.values():
-            upstream.seconds = 0.1
+            upstream.seconds = 0.5
 
         timing = (await client.get("/all")).headers["server-timing"]
 
         shares = dict(share.split(";dur=") for share in timing.split(", "))
-        assert 100 <= float(shares["upstream"]) < 300
+        assert 500 <= float(shares["upstream"]) < 1500
         assert float(shares["app"]) >= 0
 
     async def test_one_that_fails_cancels_the_rest(
@@ -141,7 +141,7 @@ class TestSeveralAtOnce:
             await for_each(others, call)
 
         assert caught.value.status_code == 504
-        assert TIMEOUT <= perf_counter() - started < 6 * TIMEOUT
+        assert TIMEOUT <= perf_counter() - started < 4 * TIMEOUT
         for upstream in others.values():
             await upstream.until(lambda it: it.left == 1)
         assert errors == {"north": 1}

@@ -92,11 +92,11 @@ async def test_a_process_that_dies_is_a_503_and_is_replaced(pool: ProcessPool) -
 async def test_what_takes_too_long_is_a_504_and_stops(
     database: Database, function: Callable[[float], float]
 ) -> None:
-    async with opened(database, workers=1, timeout=0.3) as pool:
+    async with opened(database, workers=1, timeout=1) as pool:
         process = await pool.run(os.getpid)
-        await asyncio.sleep(0.4)  # a process that has nothing to do is in time
-        with pytest.raises(ProblemError, match=r"more than 0\.3 s") as caught:
-            await pool.run(function, 5)
+        await asyncio.sleep(1.1)  # a process that has nothing to do is in time
+        with pytest.raises(ProblemError, match="more than 1 s") as caught:
+            await pool.run(function, 9)
 
         assert caught.value.status_code == 504
         assert await pool.run(os.getpid) == process
@@ -118,7 +118,7 @@ async def test_the_place_of_a_caller_that_left_is_taken_until_it_is_done(
 ) -> None:
     async with opened(database, workers=1) as pool:
         await pool.run(compute_for, 0)
-        call = asyncio.create_task(pool.run(compute_for, 0.3))
+        call = asyncio.create_task(pool.run(compute_for, 1))
         await asyncio.sleep(0.1)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)

@@ -53,11 +53,15 @@ ID = BigInteger  # the type of primary keys
 
 _LOCK_WAIT = 1205
 
-# The names of all tables, in a column `name`.
+# The `schema` and `name` of all tables, and whether a name without a schema finds it: `is_default`.
 TABLES = Query(
-    select(named_column("table_name").label("name"))
+    select(
+        named_column("table_schema").label("schema"),
+        named_column("table_name").label("name"),
+        (named_column("table_schema") == func.database()).label("is_default"),
+    )
     .select_from(named_table("tables", schema="information_schema"))
-    .where(named_column("table_schema") == func.database())
+    .where(named_column("table_schema").not_in(["information_schema", "performance_schema"]))
 )
 
 

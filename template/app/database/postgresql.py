@@ -47,11 +47,16 @@ from app.database.writes import WriteRoad
 
 ID = BigInteger  # the type of primary keys
 
-# The names of all tables, in a column `name`.
+# The `schema` and `name` of all tables, and whether a name without a schema finds it: `is_default`.
 TABLES = Query(
-    select(named_column("tablename").label("name"))
+    select(
+        named_column("schemaname").label("schema"),
+        named_column("tablename").label("name"),
+        (named_column("schemaname") == any_(func.current_schemas(False))).label("is_default"),
+    )
     .select_from(named_table("pg_tables"))
-    .where(named_column("schemaname") == func.current_schema())
+    .where(named_column("schemaname") != "pg_catalog")
+    .where(named_column("schemaname") != "information_schema")
 )
 
 # What the server leaves to this user, in all and for this database; -1 is no limit.

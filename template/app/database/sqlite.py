@@ -24,6 +24,7 @@ from sqlalchemy import (
     Integer,
     bindparam,
     event,
+    literal_column,
     select,
     text,
 )
@@ -54,8 +55,14 @@ from app.database.writes import WriteRoad
 # The type of primary keys, 64 bits wide here; only under this name SQLite counts by itself.
 ID = Integer
 
-# The names of all tables, in a column `name`.
-TABLES = Query(select(named_column("name")).select_from(named_table("sqlite_master")))
+# The `schema` and `name` of all tables, and whether a name without a schema finds it: `is_default`.
+TABLES = Query(
+    select(
+        literal_column("'main'").label("schema"),
+        named_column("name"),
+        literal_column("1").label("is_default"),
+    ).select_from(named_table("sqlite_master"))
+)
 
 
 class DatabaseSettings(PoolSettings):

@@ -1,7 +1,7 @@
 """A client that has the answer already is told so, and not sent it again."""
 
 from datetime import UTC, datetime
-from time import perf_counter
+from time import process_time
 
 import pytest
 from fastapi import FastAPI, Response
@@ -132,10 +132,10 @@ class TestIfNoneMatch:
         ids=["spaces", "open_quote", "tags", "commas"],
     )
     def test_a_hostile_one_takes_no_time(self, header: bytes) -> None:
-        start = perf_counter()
+        start = process_time()
 
         assert not is_not_modified([(b"if-none-match", header)], STRONG)
-        assert perf_counter() - start < 0.5
+        assert process_time() - start < 0.5
 
 
 class TestNotModified:

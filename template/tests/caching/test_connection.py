@@ -10,8 +10,11 @@ from redis.asyncio import Connection, Redis
 
 from app.caching import connection as connection_module
 from app.caching.connection import DRIVER, RedisConnection, UnreachableError
+from tests.redis_setup import PREFIX
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+CUP = f"{PREFIX}:cup"
 
 
 @pytest.fixture
@@ -24,38 +27,59 @@ async def connection(redis_url: str) -> AsyncIterator[RedisConnection]:
 @asynccontextmanager
 async def server(answer: Answer) -> AsyncIterator[str]:
     """Serve something that is no Redis, and give its URL."""
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    running: list[asyncio.Future[None]] = []
+
+    async def run(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        running.append(asyncio.ensure_future(answer(reader, writer)))
+        with suppress(ConnectionResetError):
+            await running[-1]
+        writer.close()
+
+    server = await asyncio.start_server(run, "127.0.0.1", 0)
     yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/0"
     server.close()
+    await asyncio.gather(*running, return_exceptions=True)  # they notice that their client left
+    await asyncio.sleep(0)
+
+
+def polite(heard: list[bytes]) -> Answer:
+    """Serve OK for each command, and note what came at once."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(10_000):
+            heard.append(data)
+            writer.write(b"+OK\r\n" * data.count(b"*"))
+
+    return answer
 
 
 async def test_answers_find_who_has_asked(connection: RedisConnection) -> None:
     async def own(number: int) -> None:
         for turn in range(5):
             value = b"%d %d\r\n\x00\xff" % (number, turn) * number * 100
-            await connection.call("SET", f"own:{number}", value)
-            assert await connection.call("GET", f"own:{number}") == value
+            await connection.call("SET", f"{PREFIX}:{number}", value)
+            assert await connection.call("GET", f"{PREFIX}:{number}") == value
 
     await asyncio.gather(*map(own, range(50)))
 
 
-async def test_what_is_asked_at_once_is_sent_at_once(
-    connection: RedisConnection, redis_url: str
-) -> None:
-    await connection.call("PING")
-    async with Redis.from_url(redis_url, driver_info=DRIVER) as client:
-        before = await client.info()
-        await asyncio.gather(*(connection.call("MGET", f"key:{n % 10}") for n in range(100)))
-        after = await client.info()
+async def test_what_is_asked_at_once_is_sent_at_once() -> None:
+    heard: list[bytes] = []
 
-    assert after["total_reads_processed"] - before["total_reads_processed"] <= 3
-    assert after["total_commands_processed"] - before["total_commands_processed"] == 10 + 1
-    assert after["connected_clients"] == before["connected_clients"]
+    async with server(polite(heard)) as url:
+        connection = RedisConnection(url, timeout=5)
+        await connection.call("PING")
+        heard.clear()
+        await asyncio.gather(*(connection.call("MGET", f"key:{n % 10}") for n in range(100)))
+        connection.close()
+
+    assert len(heard) == 1
+    assert heard[0].count(b"MGET") == 10
 
 
 async def test_who_leaves_takes_nobodys_answer(connection: RedisConnection) -> None:
-    await connection.call("SET", "cup", b"tea")
-    first, second = connection.call("GET", "cup"), connection.call("GET", "cup")
+    await connection.call("SET", CUP, b"tea")
+    first, second = connection.call("GET", CUP), connection.call("GET", CUP)
     other = connection.call("ECHO", b"milk")
     first.cancel()
 
@@ -85,22 +109,28 @@ async def test_a_connection_that_was_closed_is_opened_again(
         assert await connection.call("CLIENT", "ID") > number
 
 
-async def test_its_name_and_password_are_those_of_the_url(redis_url: str) -> None:
-    async with Redis.from_url(redis_url, driver_info=DRIVER) as client:
-        await client.acl_setuser("cook", enabled=True, passwords=["+hunter2"], commands=["+@all"])
-        try:
-            with_password = redis_url.replace("redis://", "redis://cook:hunter2@")
-            connection = RedisConnection(with_password, timeout=5)
-            assert await connection.call("ACL", "WHOAMI") == b"cook"
-            connection.close()
-        finally:
-            await client.acl_deluser("cook")
+async def test_its_name_and_password_are_those_of_the_url() -> None:
+    heard: list[bytes] = []
+
+    async with server(polite(heard)) as url:
+        connection = RedisConnection(url.replace("redis://", "redis://cook:hunter2@"), timeout=5)
+        await connection.call("PING")
+        connection.close()
+
+    assert b"AUTH\r\n$4\r\ncook\r\n$7\r\nhunter2\r\n" in b"".join(heard)
 
 
-async def test_one_that_falls_silent_is_not_waited_for_longer() -> None:
+async def test_one_that_falls_silent_is_not_waited_for_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_module, "PAUSE", 60)
+    silent = 0
+
     async def polite_at_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal silent
         while data := await reader.read(1000):
             if b"GET" in data:
+                silent += 1
                 await reader.read()
             writer.write(b"+OK\r\n" * data.count(b"*"))
         writer.close()
@@ -108,17 +138,16 @@ async def test_one_that_falls_silent_is_not_waited_for_longer() -> None:
     async with server(polite_at_first) as url:
         connection = RedisConnection(url, timeout=0.1)
         assert await connection.call("SET", "cup", b"tea") == b"OK"
-        started = monotonic()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(10):
             answers = await asyncio.gather(
                 *(connection.call("GET", f"{n}") for n in range(20)), return_exceptions=True
             )
         assert {*map(type, answers)} == {UnreachableError}
-        assert 0.09 < monotonic() - started < 0.3
         with pytest.raises(UnreachableError):  # and is left alone
             await connection.call("GET", "more")
-        assert monotonic() - started < 0.3
         connection.close()
+
+    assert silent == 1
 
 
 @pytest.mark.parametrize("words", [b"!what\r\n", b"+one\r\n+too many\r\n"])
@@ -182,7 +211,6 @@ async def test_one_that_is_not_to_be_asked_now_is_left(
         await asyncio.sleep(0.1)
         assert await connection.call("SET", "cup", b"tea") == b"OK"
         connection.close()
-        await asyncio.sleep(0.05)  # its other end notices
 
     assert len(links) == 2
 

@@ -1,11 +1,12 @@
 """What the tests need to know of MySQL."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from app.database import Base, Database, Query
-from tests.database.server import url_of_tests
+from tests.database.server import database_of_tests
 
 START = {"open_database", "connect_for_migrations"}
 # Where a call may block, by the end of a file's path: nobody waits while a service starts.
@@ -18,9 +19,10 @@ VIOLATIONS = (("1062", "uq_words_text"), ("1452", "fk_links_text"))
 
 
 @pytest.fixture(scope="session")
-def database_url() -> str:
+def database_url() -> Iterator[str]:
     """TEST_DATABASE_URL, or the database that `scripts/mysql.py` starts."""
-    return url_of_tests("mysql+asyncmy://app:app@127.0.0.1:3306/test")
+    with database_of_tests("mysql+asyncmy://app:app@127.0.0.1:3306/test") as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
 """What the tests need to know of PostgreSQL."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from app.database import Database, Query
-from tests.database.server import url_of_tests
+from tests.database.server import database_of_tests
 
 START = {"open_database", "connect_for_migrations"}
 # Where a call may block, by the end of a file's path: nobody waits while a service starts,
@@ -24,9 +25,10 @@ VIOLATIONS = (
 
 
 @pytest.fixture(scope="session")
-def database_url() -> str:
+def database_url() -> Iterator[str]:
     """TEST_DATABASE_URL, or the database that `scripts/postgresql.py` starts."""
-    return url_of_tests("postgresql+asyncpg://app:app@127.0.0.1:5432/test")
+    with database_of_tests("postgresql+asyncpg://app:app@127.0.0.1:5432/test") as url:
+        yield url
 
 
 @pytest.fixture

@@ -53,6 +53,7 @@ MINE = Query(
     select(column("pid"), column("state"))
     .select_from(table("pg_stat_activity"))
     .where(column("query").contains("pg_sleep"), column("pid") != func.pg_backend_pid())
+    .where(column("datname") == func.current_database())
 )
 
 
@@ -167,12 +168,14 @@ async def test_a_connection_that_breaks_during_a_read_is_unavailable(
     reads: AsyncpgReads, database: Database
 ) -> None:
     sleeping = asyncio.create_task(reads.one(SLEEP, seconds=30))
-    await asyncio.sleep(0.2)
+    while not [row for row in await reads.all(MINE) if row["state"] == "active"]:
+        continue
     async with database.writes.session() as session:
         await session.execute(
             text(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                 " WHERE query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"
+                " AND datname = current_database()"
             )
         )
 

@@ -180,9 +180,9 @@ class TestStats:
     async def test_they_take_the_time_of_the_slowest(self, database: Database) -> None:
         started = perf_counter()
 
-        await queries.stats(SlowReads(database, 0.2))
+        await queries.stats(SlowReads(database, 1))
 
-        assert 0.2 <= perf_counter() - started < 0.45
+        assert 1 <= perf_counter() - started < 2
 
     async def test_the_first_error_is_the_answer_and_ends_the_others(
         self, database: Database

@@ -28,6 +28,13 @@ print(exposition().decode(), end="", flush=True)
 """
 
 
+@pytest.fixture(autouse=True)
+def _as_a_worker_is_started(monkeypatch: pytest.MonkeyPatch, database_url: str) -> None:
+    """Workers find the service, but no `.env`, and the database of the tests."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("DATABASE_URL", database_url)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """One that a worker has been given."""
@@ -40,7 +47,6 @@ def count(times: int, folder: Path, before: str = "") -> str:
     """Run a worker until it ends, and return what it said of all."""
     return subprocess.run(  # noqa: S603  (our own words)
         [sys.executable, "-c", before + COUNT, str(times)],
-        cwd=ROOT,
         env={**os.environ, VARIABLE: str(folder), CHOSEN: str(folder)},
         capture_output=True,
         text=True,
@@ -133,7 +139,6 @@ class TestSharing:
         }
         return subprocess.run(  # noqa: S603  (our own words)
             [sys.executable, "-c", code],
-            cwd=ROOT,
             env={**environment, **settings},
             capture_output=True,
             text=True,
