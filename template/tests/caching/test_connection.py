@@ -137,7 +137,7 @@ async def test_one_that_falls_silent_is_not_waited_for_longer(
 
     async with server(polite_at_first) as url:
         connection = RedisConnection(url, timeout=0.1)
-        assert await connection.call("SET", "cup", b"tea") == b"OK"
+        assert await connection.call("SET", CUP, b"tea") == b"OK"
         async with asyncio.timeout(10):
             answers = await asyncio.gather(
                 *(connection.call("GET", f"{n}") for n in range(20)), return_exceptions=True
@@ -207,9 +207,9 @@ async def test_one_that_is_not_to_be_asked_now_is_left(
     async with server(demoted) as url:
         connection = RedisConnection(url, timeout=5)
         with pytest.raises(UnreachableError):
-            await connection.call("SET", "cup", b"tea")
+            await connection.call("SET", CUP, b"tea")
         await asyncio.sleep(0.1)
-        assert await connection.call("SET", "cup", b"tea") == b"OK"
+        assert await connection.call("SET", CUP, b"tea") == b"OK"
         connection.close()
 
     assert len(links) == 2
@@ -238,3 +238,29 @@ async def test_one_that_is_always_busy_is_not_cut_off(redis_url: str) -> None:
 
     assert await connection.call("CLIENT", "ID") == number
     connection.close()
+
+
+async def test_what_was_refused_is_left_alone_for_a_moment(
+    connection: RedisConnection,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    with pytest.raises(UnreachableError):
+        await connection.call("SET", "one-word-too-few")
+    assert not connection.may_try("SET")
+    sent = []
+    monkeypatch.setattr(connection, "_send", lambda: sent.append(1))
+    with pytest.raises(UnreachableError):
+        await connection.call("SET", CUP, b"tea")
+    assert not sent
+    monkeypatch.undo()
+    assert await connection.call("ECHO", b"milk") == b"milk"  # other commands go on
+
+    connection._refused["SET"] = 0.0  # the moment is over
+    assert await connection.call("SET", CUP, b"tea") == b"OK"
+    assert connection.may_try("SET")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Redis refuses SET: ERR wrong number of arguments for 'set' command",
+        "Redis takes SET again",
+    ]

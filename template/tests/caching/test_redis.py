@@ -514,3 +514,52 @@ async def test_hits_come_back_by_themselves(
 
     assert (await stores[0].get(b"key", TAGS)).entry
     assert (await stores[0].get(b"key", TAGS)).entry
+
+
+async def test_what_cannot_be_told_is_deleted(stores: list[RedisStore]) -> None:
+    """A Redis that is full refuses SET, and takes DEL."""
+    await fill(stores[0], entry())
+
+    with refused(stores[1], "SET"):
+        await stores[1].invalidate(["tea"])
+
+    assert (await stores[0].get(b"key", TAGS)).stale
+
+
+async def test_who_was_refused_does_not_ask_again_at_once(
+    stores: list[RedisStore], errors: Counter[str]
+) -> None:
+    with refused(stores[0], "SET"):
+        await stores[0].invalidate(["tea"])
+        for _ in range(20):
+            await stores[0].get(b"key", TAGS)
+            await stores[0].invalidate(["tea"])
+
+    assert errors.total() == 1
+
+
+async def test_a_right_is_renewed_while_its_owner_works(
+    stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "LEASE", 0.1)
+    right = await begin(stores[0])
+    assert right
+
+    await asyncio.sleep(0.3)
+    assert await begin(stores[1]) is None
+
+    await stores[0].end(b"key", TAGS, right, None)
+    assert not stores[0]._renewing
+    assert await begin(stores[1])
+
+
+async def test_the_right_of_a_worker_that_was_killed_is_soon_anothers(
+    stores: list[RedisStore],
+) -> None:
+    right = await begin(stores[0])
+    assert right
+    stores[0]._renewing.pop(right.token).cancel()  # as if it had been killed
+
+    left = await stores[1]._redis.call("PTTL", stores[0]._name(b"key") + b":lock")
+
+    assert 0 < left <= redis.LEASE * 1000
