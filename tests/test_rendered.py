@@ -344,11 +344,11 @@ DATA_FAULTS = [
     ),
     (
         DATA + "asyncpg_reads.py",
-        "not connection.is_closed() and monotonic()",
-        "monotonic()",
+        "not connection.is_closed() and idled",
+        "idled",
         "a_broken_connection_is_replaced",
     ),
-    (DATA + "asyncpg_reads.py", "monotonic() - since < MAX_IDLE", "True", "not_trusted_for_ever"),
+    (DATA + "asyncpg_reads.py", "idled < MAX_IDLE", "True", "not_trusted_for_ever"),
     (
         DATA + "asyncpg_reads.py",
         " and not connection.is_in_transaction()",

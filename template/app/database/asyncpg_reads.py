@@ -132,8 +132,8 @@ class AsyncpgReads:
         connection, generation = None, 0
         clean = False
         try:
-            connection, since = self._take()
-            if connection is not None and monotonic() - since > IDLE:
+            connection, idled = self._take()
+            if connection is not None and idled > IDLE:
                 connection = await self._checked(connection)
             if connection is None:
                 connection = await self._open()
@@ -170,10 +170,12 @@ class AsyncpgReads:
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     def _take(self) -> tuple[asyncpg.Connection | None, float]:
+        """Return a connection and for how many seconds it has idled."""
         while self._idle:
             connection, since = self._idle.pop()
-            if not connection.is_closed() and monotonic() - since < MAX_IDLE:
-                return connection, since
+            idled = monotonic() - since
+            if not connection.is_closed() and idled < MAX_IDLE:
+                return connection, idled
             self._discard(connection)
         return None, 0.0
 
