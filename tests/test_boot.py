@@ -1,6 +1,7 @@
 """Every rendered project runs, answers over HTTP and keeps its rows."""
 
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -134,3 +135,33 @@ def test_its_wheel_holds_the_service(
     listed = environment.run("python", "-m", "zipfile", "-l", wheel, cwd=tmp_path).stdout
     assert "app/main.py" in listed
     assert "tests/" not in listed
+
+
+EVERYTHING: dict[str, Answer] = {"database": "postgresql", "cache": "redis", "tasks": "celery"}
+EVERYTHING |= {"outbound": True, "process_pool": True, "server": "gunicorn"}
+
+
+@pytest.mark.parametrize("answers", [{}, EVERYTHING], ids=["standard", "everything"])
+def test_it_runs_with_every_line_of_the_example_of_settings(  # noqa: PLR0917  (fixtures)
+    rendered: Render,
+    environment: Environment,
+    tmp_path: Path,
+    answers: dict[str, Answer],
+    database_url: Callable[[object], str],
+    redis_url: Callable[[str], str],
+) -> None:
+    project = shutil.copytree(rendered(preset="standard", **answers), tmp_path / "shop")
+    example = (project / ".env.example").read_text("utf-8")
+    lines = re.sub(r"^# (?=[A-Z_]+=)", "", example, flags=re.MULTILINE)
+    (project / ".env").write_text(lines, "utf-8")
+    variables: dict[str, str] = {}  # where the servers of this test are
+    if answers:
+        variables = {"DATABASE_URL": database_url("postgresql")}
+        variables |= {"REDIS_URL": redis_url("0"), "BROKER_URL": redis_url("1")}
+    environment.run("alembic", "upgrade", "head", cwd=project, env=variables)
+    port = free_port()
+
+    with serving(
+        production_command(project, port), project, port, env=environment.variables(**variables)
+    ) as client:
+        assert client.get("/health/ready").json() == {"status": "ok"}

@@ -528,7 +528,7 @@ FAULTS = [
     ("app/guard.py", "WebSocketClose() if refusal", "WebSocketClose() if None", "known_hosts_only"),
     ("app/guard.py", " and _NAME.fullmatch(name) is not None", "", "known_hosts_are_answered"),
     ("app/guard.py", ", NO_SNIFFING]", "]", "answers_are_data"),
-    ("app/guard.py", "hide_input_in_errors=True", "hide_input_in_errors=False", "not_repeated"),
+    ("app/settings.py", "hide_input_in_errors=True", "hide_input_in_errors=False", "not_repeated"),
     ("app/main.py", "redirect_slashes=False", "redirect_slashes=True", "slash_too_many"),
     ("app/main.py", " if guard.docs else None", "", "there_is_none"),
     ("app/main.py", 'settings.environment == "development"', "True", "there_is_none"),
@@ -1364,6 +1364,13 @@ SWEEP, PUBLISHER = "app/jobs/sweep.py", "app/tasks/publisher.py"
 FREED = "dies_while_it_sweeps"
 
 TASKS_FAULTS = [
+    (
+        "sqlite",
+        "app/tasks/celery.py",
+        "except ValidationError",
+        "except KeyError",
+        "settings_of_a_part_are_refused",
+    ),
     ("sqlite", CLAIMS, "Job.id == job_id, free", "Job.id == job_id", "claim_is_exclusive"),
     ("sqlite", CLAIMS, "Job.run_at <= moment", "True", "not_due"),
     ("sqlite", CLAIMS, "Job.attempts == 0, ", "", "whatever_the_clock"),

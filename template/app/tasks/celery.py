@@ -7,6 +7,7 @@ from typing import Any
 
 from celery.exceptions import Reject
 from celery.signals import setup_logging, worker_init, worker_process_init
+from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -112,8 +113,11 @@ def begin(**_: Any) -> None:
     """Begin in the main process; Celery goes on after an error here, but for SystemExit."""
     check_database()
     liveness.watch(app)
-    for part in all_parts():
-        part.before_fork(settings)
+    try:
+        for part in all_parts():
+            part.before_fork(settings)
+    except ValidationError as error:
+        raise SystemExit(str(error)) from None
 
 
 def begin_process(**_: Any) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError, ProgrammingError
 
 from app.database.verdicts import Verdict
+from app.settings import Settings
 from app.tasks import liveness
 
 
@@ -79,3 +80,20 @@ def test_one_whose_database_is_away_waits_for_it(
     worker.begin()
 
     assert watched
+
+
+def test_a_worker_ends_when_settings_of_a_part_are_refused(
+    worker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Part:
+        @staticmethod
+        def before_fork(_: object) -> None:
+            monkeypatch.setenv("LOG_LEVEL", "LOUD")
+            Settings()
+
+    monkeypatch.setattr(worker, "check_database", lambda: None)
+    monkeypatch.setattr(worker, "all_parts", lambda: [Part])
+    monkeypatch.setattr(liveness, "watch", lambda _: None)
+
+    with pytest.raises(SystemExit, match="log_level"):  # Celery would go on after any other error
+        worker.begin()
