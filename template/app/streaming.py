@@ -4,11 +4,14 @@ FastAPI's own stream sends each row by itself; a batch at a time is many times f
 (docs/performance.md).
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
+
+BATCH_BYTES = 65_536
 
 
 class JSONLines(StreamingResponse):
@@ -23,18 +26,26 @@ class JSONLines(StreamingResponse):
         return {200: {"content": {cls.media_type: {"schema": schema}}}}
 
 
-async def json_lines(batches: AsyncIterator[Sequence[BaseModel]]) -> JSONLines:
+async def json_lines(batches: AsyncGenerator[Sequence[BaseModel], int]) -> JSONLines:
     """Return the answer that streams batches of rows.
+
+    With `limit = yield batch` a generator gets the rows of the next one: `BATCH_BYTES` of them. A
+    client that stops reading holds a batch.
 
     The first batch is read before the answer begins, so that a database that does not
     answer still becomes an error. Later ones can only cut the stream.
     """
-    first = await anext(batches, None) or ()
+    first = await anext(batches, None)
 
     async def chunks() -> AsyncIterator[bytes]:
-        yield _lines(first)
-        async for batch in batches:
-            yield _lines(batch)
+        nonlocal first
+        batch, first = first, None  # while the client reads, only the bytes are held
+        while batch is not None:
+            lines, rows = _lines(batch), len(batch)
+            batch = None
+            yield lines
+            with suppress(StopAsyncIteration):
+                batch = await batches.asend(max(1, rows * BATCH_BYTES // max(1, len(lines))))
 
     return JSONLines(chunks())
 
