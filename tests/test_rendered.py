@@ -464,6 +464,8 @@ FAULTS = [
     (CONNECTION, "if one.cycle is None:", "if False:", "takes_the_place"),
     (CONNECTION, "min(limit, files - OTHER_FILES)", "limit", "below_that_of_open_files"),
     (CONNECTION, "monotonic() - Connection.logged > LOG_SECONDS", "True", "now_and_then"),
+    ("app/streaming.py", "timeout(STALL_SECONDS)", "timeout(None)", "when_nobody_reads_it"),
+    ("app/streaming.py", "except _StalledError", "except TimeoutError", "rows_that_take_too_long"),
     ("app/streaming.py", "rows * BATCH_BYTES", "1000 * BATCH_BYTES", "as_large_in_bytes"),
     ("app/streaming.py", "batch = None\n            yield", "yield", "holds_no_rows"),
     ("app/errors.py", "part[:MAX_PLACE]", "part", "does_not_grow"),

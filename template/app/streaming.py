@@ -4,14 +4,28 @@ FastAPI's own stream sends each row by itself; a batch at a time is many times f
 (docs/performance.md).
 """
 
+import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
+from starlette.types import Message, Send
+
+from app.observability.counts import Count
+
+logger = logging.getLogger(__name__)
 
 BATCH_BYTES = 65_536
+STALL_SECONDS = 30.0  # for a client to read a batch
+
+STALLED = Count("streams_stalled", "Streams cut because the client did not read.")
+
+
+class _StalledError(Exception):
+    """The client does not read."""
 
 
 class JSONLines(StreamingResponse):
@@ -24,6 +38,22 @@ class JSONLines(StreamingResponse):
         """Return the `responses` of a route that streams `model`, for the OpenAPI document."""
         schema = {"type": "string", "description": f"One {model.__name__} a line."}
         return {200: {"content": {cls.media_type: {"schema": schema}}}}
+
+    async def stream_response(self, send: Send) -> None:
+        """Send it, and cut it where the client stops reading."""
+
+        async def send_in_time(message: Message) -> None:
+            try:
+                async with asyncio.timeout(STALL_SECONDS):
+                    await send(message)
+            except TimeoutError as error:
+                raise _StalledError from error
+
+        try:
+            await super().stream_response(send_in_time)
+        except _StalledError:
+            STALLED.add()
+            logger.warning("a stream was cut: its client did not read for %g s", STALL_SECONDS)
 
 
 async def json_lines(batches: AsyncGenerator[Sequence[BaseModel], int]) -> JSONLines:

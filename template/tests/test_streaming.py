@@ -1,5 +1,6 @@
 """Streams: a batch in memory, errors while there is still a status to send."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from weakref import ref
@@ -8,9 +9,11 @@ import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import Message
 
+from app import streaming
 from app.errors import ProblemError
-from app.streaming import BATCH_BYTES, JSONLines, _lines, json_lines
+from app.streaming import BATCH_BYTES, STALLED, JSONLines, _lines, json_lines
 
 
 class Line(BaseModel):
@@ -80,6 +83,34 @@ async def test_a_client_that_does_not_read_holds_no_rows() -> None:
     for number in range(3):
         await anext(chunks)
         assert rows[number]() is None
+
+
+async def test_a_stream_is_cut_when_nobody_reads_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(streaming, "STALL_SECONDS", 0.01)
+    STALLED.take_new()
+
+    async def send(_: Message) -> None:
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(5):
+        await (await json_lines(batches(3))).stream_response(send)
+
+    assert STALLED.take_new() == {(): 1}
+    assert "did not read" in caplog.text
+
+
+async def test_rows_that_take_too_long_are_an_error() -> None:
+    async def late() -> AsyncGenerator[list[Line], int]:
+        yield [Line(number=1)]
+        raise TimeoutError
+
+    async def send(_: Message) -> None:
+        """Read it."""
+
+    with pytest.raises(TimeoutError):
+        await (await json_lines(late())).stream_response(send)
 
 
 async def test_the_openapi_document_names_the_format(client: AsyncClient) -> None:
