@@ -13,7 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -225,7 +225,7 @@ async def streaming() -> None:
     row = ItemRead.model_validate(ITEM)
     app = FastAPI()
 
-    async def batches() -> AsyncIterator[list[ItemRead]]:
+    async def batches() -> AsyncGenerator[list[ItemRead], int]:
         yield [row] * 1000
 
     @app.get("/batches", response_class=JSONLines)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from gunicorn.glogging import Logger
 from uvicorn_worker import UvicornWorker
 
+from app.connection import Connection
 from app.cpus import cpus
 from app.database import most_workers
 from app.guard import GuardSettings
@@ -32,6 +33,8 @@ class ServiceWorker(UvicornWorker):
         # Without it a worker waits for ever, is killed and never closes its connections.
         "timeout_graceful_shutdown": FINISH,
         "timeout_notify": 0.5,  # seconds; none follow once it stops, so the last must be fresh
+        "http": Connection,  # with limits of its own
+        "ws_max_size": GuardSettings().max_body_size,
         "access_log": False,  # the service has its own, with durations and ids
     }
 

@@ -135,6 +135,7 @@ def test_guarding_the_routes_of_jobs_breaks_no_test_of_theirs(
 # Each breaks one pattern: the file, what stands there, what it becomes, the test that must fail.
 # Those of the data layer are tried on every database that has the file.
 DATA = "app/database/"
+CONNECTION = "app/connection.py"
 TRACEBACKS, NAMES = "app/observability/tracebacks.py", "names_its_constraint_and_no_value"
 DATA_FAULTS = [
     (TRACEBACKS, 'partition(" Original', 'partition("no Original', "session_that_goes_on"),
@@ -503,6 +504,34 @@ FAULTS = [
     ("app/body.py", "|\\\\.", "|\\\\", "values_of_a_json_body"),
     ("app/body.py", "if match.lastindex", "if match", "values_of_a_json_body"),
     ("app/errors.py", "found[:MAX_ERRORS]", "found", "does_not_grow"),
+    (CONNECTION, "len(self.headers) > MAX_HEADERS:", "False:", "headers_are_limited"),
+    (CONNECTION, "size > MAX_HEADER_BYTES", "False", "headers_are_limited"),
+    (CONNECTION, "len(self.url) + ", "", "a_url_counts"),
+    (
+        CONNECTION,
+        "if self._received > MAX_HEADER_BYTES and not self.transport.is_closing():",
+        "if False:",
+        "headers_that_never_end or headers_after_a_body",
+    ),
+    (CONNECTION, "        self._received = 0\n        super().on_body", "", "a_body_is_no_header"),
+    (CONNECTION, "len(self.pipeline) >= MAX_PIPELINED", "False", "wait_for_an_answer"),
+    (CONNECTION, "if self._timer is None and (", "if False and (", "does_not_end"),
+    (CONNECTION, "            self._timer.cancel()\n", "", "waits_for_its_next_request"),
+    (
+        CONNECTION,
+        '            self._end("slow reader")\n        else',
+        "        else",
+        "does_not_read",
+    ),
+    (CONNECTION, "            self._watch()\n", '            self._end("")\n', "reads_slowly"),
+    (CONNECTION, "if len(self.connections) > cls.limit", "if False", "takes_the_place"),
+    (CONNECTION, "if one.cycle is None:", "if False:", "takes_the_place"),
+    (CONNECTION, "min(limit, files - OTHER_FILES)", "limit", "below_that_of_open_files"),
+    (CONNECTION, "monotonic() - Connection.logged > LOG_SECONDS", "True", "now_and_then"),
+    ("app/streaming.py", "timeout(STALL_SECONDS)", "timeout(None)", "when_nobody_reads_it"),
+    ("app/streaming.py", "except _StalledError", "except TimeoutError", "rows_that_take_too_long"),
+    ("app/streaming.py", "rows * BATCH_BYTES", "1000 * BATCH_BYTES", "as_large_in_bytes"),
+    ("app/streaming.py", "batch = None\n            yield", "yield", "holds_no_rows"),
     ("app/errors.py", "part[:MAX_PLACE]", "part", "does_not_grow"),
     (
         "app/guard.py",
@@ -660,7 +689,7 @@ FAULTS = [
     ),
     ("app/main.py", "    gc.freeze()\n", "", "what_start_up_made"),
     ("app/streaming.py", 'b"\\n"', 'b""', "each_line_is_a_row"),
-    ("app/streaming.py", "await anext(batches, None) or ()", "()", "error_before_the_first_row"),
+    ("app/streaming.py", "await anext(batches, None)", "None", "error_before_the_first_row"),
     (
         "app/items/models.py",
         "quantity: Mapped[int]",

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -21,7 +21,7 @@ ItemKey = tuple[
 
 CURSOR: Cursor[tuple[datetime, int]] = Cursor(ItemKey)
 
-EXPORT_BATCH = 1000  # rows
+FIRST_BATCH = 100  # rows of an export; the stream asks for as many as fit its size
 
 _READ = TypeAdapter(list[ItemRead])
 
@@ -97,16 +97,16 @@ async def page(
     return await _with_tags(reads, rows), next_cursor
 
 
-async def batches(reads: ReadRoad) -> AsyncIterator[list[ItemRead]]:
+async def batches(reads: ReadRoad) -> AsyncGenerator[list[ItemRead], int]:
     """Give all items, in the order of their ids.
 
     Each batch is a read of its own that begins after the last row of the one before, so
     a client that reads slowly, or has gone, holds no connection and no snapshot.
     """
-    last = 0
-    while rows := await reads.all(BATCH, last=last, limit=EXPORT_BATCH):
+    last, limit = 0, FIRST_BATCH
+    while rows := await reads.all(BATCH, last=last, limit=limit):
         last = rows[-1]["id"]
-        yield await _with_tags(reads, rows)
+        limit = (yield await _with_tags(reads, rows)) or limit
 
 
 async def owners(reads: ReadRoad, limit: int, offset: int) -> list[OwnerRead]:

@@ -2,10 +2,12 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from app.items.queries import BATCH, EXPORT_BATCH, TOTALS
+from app.items.queries import BATCH, TOTALS
 from app.items.schemas import Quantity
 from app.jobs.attempt import Work
 from app.jobs.kinds import Kind
+
+ROWS = 1000  # that are read at once
 
 
 class ReportArguments(BaseModel):
@@ -32,7 +34,7 @@ def report(work: Work, arguments: ReportArguments) -> Report:
     (totals,) = work.read(TOTALS)
     found = Report(items=0, quantity=0, without_owner=0)
     seen = last = 0
-    while rows := work.read(BATCH, last=last, limit=EXPORT_BATCH):
+    while rows := work.read(BATCH, last=last, limit=ROWS):
         last = rows[-1]["id"]
         for row in rows:
             if row["quantity"] >= arguments.minimum:

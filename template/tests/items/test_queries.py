@@ -94,7 +94,7 @@ async def test_a_batch_follows_the_other(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await fill(database, 25)
-    monkeypatch.setattr(queries, "EXPORT_BATCH", 10)
+    monkeypatch.setattr(queries, "FIRST_BATCH", 10)
 
     async with asyncio.timeout(3):
         sizes = [len(batch) async for batch in queries.batches(database.reads)]
@@ -220,7 +220,7 @@ class TestSmallPool:
     async def test_an_export_that_stands_still_holds_no_connection(
         self, filled: Database, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(queries, "EXPORT_BATCH", 10)
+        monkeypatch.setattr(queries, "FIRST_BATCH", 10)
         exports = [queries.batches(filled.reads) for _ in range(5)]
         for export in exports:
             await anext(export)

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.usefixtures("anybody_may_ask")
 async def test_the_report_goes_through_all_items(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "EXPORT_BATCH", 2)
+    monkeypatch.setattr(work, "ROWS", 2)
     owner = (await client.post("/owners", json={"name": "Ada"})).json()
     for quantity in (1, 5, 6, 7, 8):
         new = {"name": "tea", "quantity": quantity}

@@ -1,0 +1,269 @@
+"""What hostile clients can make one worker hold, under each server as its README starts it.
+
+The worker's memory stays below 1.3 times what it has when idle, and it answers others meanwhile.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Render
+from tests.support import SERVERS, Environment, free_port, production_command, started
+
+MEGABYTE = 1_048_576
+GROWTH = 0.3  # of the idle memory, and a body
+SECONDS = 5.0  # that liveness may take on a busy machine; 0.2 on one that is not
+CUT = (ConnectionError, asyncio.IncompleteReadError, TimeoutError)
+
+Attack = Callable[[int], Coroutine[None, None, None]]
+
+
+class Client:
+    """A connection that sends what no HTTP client would."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def open(cls, port: int) -> "Client":
+        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=65_536))
+
+    async def send(self, *parts: bytes) -> None:
+        with suppress(*CUT):
+            for part in parts:
+                self.writer.write(part)
+                await self.writer.drain()
+
+    async def answer(self, seconds: float = 40) -> bytes:
+        """Return what comes until the connection is closed or nothing comes any more."""
+        found = b""
+        with suppress(*CUT):
+            while part := await asyncio.wait_for(self.reader.read(65_536), seconds):
+                found += part
+        return found
+
+    async def status(self) -> int:
+        """Return the status of the answer, 0 when there is none."""
+        try:
+            line = await asyncio.wait_for(self.reader.readline(), 40)
+        except CUT:
+            return 0
+        return int(line.split(b" ")[1]) if line else 0
+
+    def close(self) -> None:
+        self.writer.transport.abort()
+
+
+def post(body: bytes, length: int | None = None) -> bytes:
+    return (
+        b"POST /items HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n" % (len(body) if length is None else length)
+    ) + body
+
+
+async def at_once(port: int, number: int, attack: Callable[[Client], Awaitable[int]]) -> list[int]:
+    """Have so many clients attack, and return the statuses they get."""
+
+    async def one() -> int:
+        try:
+            client = await Client.open(port)
+        except OSError:
+            return 0
+        try:
+            return await attack(client)
+        finally:
+            client.close()
+
+    return await asyncio.gather(*[one() for _ in range(number)])
+
+
+async def bodies(port: int, body: bytes) -> None:
+    async def send(client: Client) -> int:
+        await client.send(post(body))
+        return await client.status()
+
+    for _ in range(3):
+        assert set(await at_once(port, 8, send)) <= {413, 422}
+
+
+async def unknown_keys(port: int) -> None:
+    await bodies(port, json.dumps({str(number): 1 for number in range(70_000)}).encode())
+
+
+async def as_many_keys_as_allowed(port: int) -> None:
+    await bodies(port, json.dumps({f"{number:090}": 1 for number in range(9_900)}).encode())
+
+
+async def headers_without_end(port: int) -> None:
+    async def send(client: Client) -> int:
+        line = b"a: " + b"b" * 8000 + b"\r\n"
+        await client.send(b"GET /items HTTP/1.1\r\n", *[line] * 25_000)
+        return await client.status()
+
+    assert set(await at_once(port, 4, send)) <= {0, 400, 431}
+
+
+async def long_encodings(port: int) -> None:
+    for number in range(130):
+        header = b"Accept-Encoding: %d%b" % (number, b"a" * 8 * MEGABYTE)
+        client = await Client.open(port)
+        await client.send(b"GET /items HTTP/1.1\r\nHost: a\r\n", header, b"\r\n\r\n")
+        client.close()
+
+
+async def unfinished_headers(port: int) -> None:
+    async def send(client: Client) -> int:
+        await client.send(b"GET /items HTTP/1.1\r\na: ", b"b" * 15_000)
+        await asyncio.sleep(3)
+        return 0
+
+    await at_once(port, 1500, send)
+
+
+async def bodies_that_stop(port: int) -> None:
+    async def send(client: Client) -> int:
+        await client.send(post(b"a" * 1_000_000, MEGABYTE))
+        await asyncio.sleep(3)
+        return 0
+
+    await at_once(port, 200, send)
+
+
+async def readers_that_stop(port: int) -> None:
+    async def send(client: Client) -> int:
+        await client.send(b"GET /items.jsonl HTTP/1.1\r\nHost: test\r\n\r\n")
+        await asyncio.sleep(5)
+        return 0
+
+    await at_once(port, 80, send)
+
+
+async def pipelines(port: int) -> None:
+    async def send(client: Client) -> int:
+        await client.send(b"GET /items HTTP/1.1\r\nHost: a\r\n\r\n" * 100_000)
+        await asyncio.sleep(1)
+        return 0
+
+    await at_once(port, 20, send)
+
+
+ATTACKS = [
+    unknown_keys,
+    as_many_keys_as_allowed,
+    headers_without_end,
+    long_encodings,
+    unfinished_headers,
+    bodies_that_stop,
+    readers_that_stop,
+    pipelines,
+]
+
+
+def memory(group: int, field: str) -> int:
+    """Return the memory of the largest process of a group, in bytes."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getpgid(int(folder.name)) == group:
+                lines = (folder / "status").read_text().splitlines()
+                found.append(next(int(one.split()[1]) for one in lines if one.startswith(field)))
+    return max(found) * 1024
+
+
+def forget_peaks(group: int) -> None:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if os.getpgid(int(folder.name)) == group:
+                (folder / "clear_refs").write_text("5")
+
+
+async def liveness(port: int, over: asyncio.Event) -> list[float]:
+    """Ask on a new connection again and again, and return the seconds that each answer took."""
+    loop, taken = asyncio.get_running_loop(), []
+    while not over.is_set():
+        began = loop.time()
+        client = await Client.open(port)
+        await client.send(b"GET /health/live HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        assert await client.status() == 200
+        taken.append(loop.time() - began)
+        client.close()
+        await asyncio.sleep(0.05)
+    return taken
+
+
+def under(port: int, attack: Attack) -> float:
+    """Return the longest that liveness took during an attack, which another process makes."""
+
+    async def watch() -> float:
+        over = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            asked = group.create_task(liveness(port, over))
+            await asyncio.to_thread(attacker.join)
+            over.set()
+        return max(asked.result())
+
+    attacker = get_context("spawn").Process(target=_make, args=(attack, port))
+    attacker.start()
+    longest = asyncio.run(watch())
+    assert attacker.exitcode == 0
+    return longest
+
+
+def _make(attack: Attack, port: int) -> None:
+    asyncio.run(attack(port))
+
+
+FILL = """
+import asyncio
+from sqlalchemy import insert
+from app.database import DatabaseSettings, open_database
+from app.items.models import Item
+
+async def fill():
+    async with open_database(DatabaseSettings()) as database:
+        async with database.writes.session() as session:
+            rows = [{"name": f"{n:05}" + "a" * 150, "quantity": n} for n in range(100_000)]
+            await session.execute(insert(Item), rows)
+
+asyncio.run(fill())
+"""
+
+
+@pytest.fixture(params=SERVERS)
+def project(
+    request: pytest.FixtureRequest, rendered: Render, environment: Environment, tmp_path: Path
+) -> Path:
+    answers = {"preset": "standard", "server": request.param}
+    project = shutil.copytree(rendered(**answers), tmp_path / "shop")
+    environment.run("alembic", "upgrade", "head", cwd=project)
+    environment.run("python", "-c", FILL, cwd=project)
+    return project
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda it: it.__name__)
+def test_an_attack_takes_no_memory_and_no_time_of_others(
+    project: Path, environment: Environment, attack: Attack
+) -> None:
+    port = free_port()
+    words = production_command(project, port)
+    variables = environment.variables(WEB_CONCURRENCY=1)
+    with started(words, project, port, env=variables) as (server, client):
+        for path in ("/items", "/items/1", "/item-stats", "/no-such-path"):
+            client.get(path)
+        client.get("/items.jsonl")
+        client.post("/items", json={"name": 1})
+        idle = memory(server.pid, "VmRSS")
+        forget_peaks(server.pid)
+        longest = under(port, attack)
+        most = memory(server.pid, "VmHWM")
+
+    print(f"idle {idle / MEGABYTE:.0f} MB, most {most / MEGABYTE:.0f} MB, {longest:.2f} s")
+    assert most < idle * (1 + GROWTH) + MEGABYTE
+    assert longest < SECONDS
