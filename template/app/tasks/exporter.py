@@ -23,6 +23,8 @@ from app.metrics.settings import MetricsSettings
 
 logger = logging.getLogger(__name__)
 
+IDLE = 5.0  # seconds after which a client that sends nothing loses its connection, and its thread
+
 ATTEMPTS = Histogram(
     "job_attempt_seconds",
     "Time of an attempt at a job.",
@@ -91,6 +93,8 @@ def serve(port: int, database: SyncDatabase) -> ThreadingHTTPServer:
     expected = token and f"Bearer {token.get_secret_value()}".encode()
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = IDLE
+
         def do_GET(self) -> None:
             given = self.headers.get("authorization", "").encode()
             if self.path != "/metrics" or (expected and not compare_digest(given, expected)):
