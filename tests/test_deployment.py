@@ -402,6 +402,44 @@ def test_a_server_that_is_not_found_is_noticed(
     assert unreached(changed(*change, database=database, cache="redis"))
 
 
+def test_containers_start_again_and_have_the_settings_of_the_file(rendered: Render) -> None:
+    project = rendered(**WORKERS, tasks="celery", cache="redis")
+    services = yaml.safe_load((project / "compose.yml").read_text("utf-8"))["services"]
+
+    ends = [name for name, service in services.items() if service["restart"] != "unless-stopped"]
+    assert ends == ["migrate"]
+    built = {name for name, service in services.items() if "build" in service}
+    assert built == {"migrate", "app", "worker", "beat"}
+    for name in built:
+        assert services[name]["env_file"] == [{"path": ".env", "required": False}]
+        assert services[name].get("healthcheck") != {"disable": True}
+
+
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("tasks", ["none", "celery"])
+def test_pods_are_reached_only_where_they_serve(
+    rendered: Render, database: str, tasks: str
+) -> None:
+    if database == "sqlite" and tasks == "celery":
+        return  # refused
+    answers = {"deployment": "kubernetes", "database": database, "tasks": tasks}
+    project = rendered(preset="standard", **answers)
+    objects = [yaml.safe_load(file.read_text("utf-8")) for file in manifests(project)]
+    (policy,) = [one["spec"] for one in objects if one["kind"] == "NetworkPolicy"]
+    templates = [one["spec"]["template"] for one in objects if "template" in one["spec"]]
+
+    (selected,) = policy["podSelector"]["matchExpressions"]
+    pods = {one["metadata"]["labels"]["app.kubernetes.io/name"] for one in templates}
+    assert {*selected["values"]} == pods
+    ports = {
+        port["name"]
+        for template in templates
+        for container in template["spec"]["containers"]
+        for port in container.get("ports", [])
+    }
+    assert {port["port"] for rule in policy["ingress"] for port in rule["ports"]} == ports
+
+
 # --- Workers ------------------------------------------------------------------------------------
 
 WORKERS = {"preset": "standard", "deployment": "kubernetes", "database": "postgresql"}

@@ -125,7 +125,10 @@ class ProcessPool:
 
     def _start(self) -> ProcessPoolExecutor:
         # Not "fork": it copies a process in the middle of what its threads are doing.
-        executor = ProcessPoolExecutor(self.workers, get_context("spawn"), begin)
+        try:
+            executor = ProcessPoolExecutor(self.workers, get_context("spawn"), begin)
+        except OSError as error:  # its semaphores are files there
+            raise RuntimeError("The process pool needs a writable /dev/shm: mount one.") from error
         warm_up(executor, self.workers)
         return executor
 

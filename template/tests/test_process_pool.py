@@ -70,6 +70,19 @@ async def test_its_processes_are_there_from_the_start(database: Database) -> Non
     assert not active_children()
 
 
+async def test_without_shared_memory_it_says_what_it_needs(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")  # as sem_open does
+
+    monkeypatch.setattr("multiprocessing.synchronize._multiprocessing.SemLock", refuse)
+
+    with pytest.raises(RuntimeError, match="needs a writable /dev/shm"):
+        async with opened(database):
+            pass
+
+
 async def test_a_failure_is_the_callers(pool: ProcessPool) -> None:
     with pytest.raises(LookupError, match="nothing there"):
         await pool.run(fail)

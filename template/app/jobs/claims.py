@@ -104,7 +104,8 @@ def fail(connection: Connection, claim: Claim, error: str, again_at: datetime | 
     else:
         # Not published: the sweep does so when it is due, and no broker has to hold it until then.
         state = {"state": WAITING, "run_at": again_at, "published_at": None}
-    _write(connection, claim, **state, error=error[:500], token=None, lease_until=None)
+    state |= {"attempts": claim.attempt, "error": error[:500]}
+    _write(connection, claim, **state, token=None, lease_until=None)
 
 
 def _write(connection: Connection, claim: Claim, **values: Any) -> None:

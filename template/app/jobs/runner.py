@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from random import SystemRandom
 from time import perf_counter
@@ -81,8 +81,9 @@ class Runner:
         started = perf_counter()
         outcome = self._attempt(claim)
         seconds = perf_counter() - started
+        number = _number(self._kinds.get(claim.kind), claim)
         kind = claim.kind if claim.kind in self._kinds else "unknown"
-        about = {"job": claim.id, "kind": kind, "attempt": claim.attempt, "outcome": outcome}
+        about = {"job": claim.id, "kind": kind, "attempt": number, "outcome": outcome}
         logger.info("job", extra={**about, "duration_ms": round(seconds * 1000, 3)})
         waited = claim.waited if claim.attempt == 1 else None
         for listener in self.listeners:
@@ -113,7 +114,8 @@ class Runner:
         again_at = now() + timedelta(seconds=self._delay(claim.attempt)) if again else None
         try:
             with self.database.transaction() as connection:
-                claims.fail(connection, claim, told, again_at)
+                ended = replace(claim, attempt=_number(kind, claim))
+                claims.fail(connection, ended, told, again_at)
         except LostError:
             return "lost"
         return "retried" if again else "failed"
@@ -126,6 +128,11 @@ class Runner:
         """
         bound = self.settings.backoff * 2.0 ** min(attempt - 1, 60)
         return _random.uniform(0, min(bound, self.settings.backoff_max))
+
+
+def _number(kind: Kind | None, claim: Claim) -> int:
+    """Return an attempt's number. One after the last only ends a job: it does not count."""
+    return claim.attempt if kind is None else min(claim.attempt, kind.attempts)
 
 
 def _call(kind: Kind | None, work: Work, claim: Claim) -> BaseModel | None:

@@ -50,7 +50,7 @@ def new_celery(settings: TaskSettings) -> Celery:
         worker_send_task_events=False,
         task_send_sent_event=False,
         # In memory: both may as well begin anew when it is started again.
-        beat_scheduler="celery.beat:Scheduler",
+        beat_scheduler="app.tasks.clock:Clock",
         beat_schedule={
             task: {
                 "task": task,

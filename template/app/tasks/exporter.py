@@ -22,6 +22,8 @@ from app.metrics.settings import MetricsSettings
 
 logger = logging.getLogger(__name__)
 
+IDLE = 5.0  # seconds after which a client that sends nothing loses its connection, and its thread
+
 ATTEMPTS = Histogram(
     "job_attempt_seconds",
     "Time of an attempt at a job.",
@@ -89,6 +91,8 @@ def serve(port: int, database: SyncDatabase) -> ThreadingHTTPServer:
     settings = MetricsSettings()
 
     class Handler(BaseHTTPRequestHandler):
+        timeout = IDLE
+
         def do_GET(self) -> None:
             if self.path != "/metrics":
                 self.send_error(404)

@@ -1,5 +1,7 @@
 """Whether a worker is alive, told by a file that it touches: `python -m app.tasks.liveness`.
 
+`python -m app.tasks.liveness beat` tells it of the clock.
+
 Not by the broker: while that is away a worker waits for it, and to restart it would cut off the
 jobs that it runs. A worker whose loop stands still does not touch the file.
 """
@@ -19,6 +21,7 @@ STILL = 60.0  # seconds after which a loop, or a file, stands still
 FILE = Path(
     os.environ.get("TASKS_LIVENESS_FILE") or f"{tempfile.gettempdir()}/{os.getuid()}-worker-alive"
 )
+CLOCK_FILE = FILE.with_name(f"{FILE.name}-beat")
 
 
 class Loop:
@@ -71,13 +74,14 @@ def touch() -> None:
         sleep(EVERY)
 
 
-def is_alive() -> bool:
-    """Tell whether the file was touched lately."""
+def is_alive(file: Path | None = None) -> bool:
+    """Tell whether the file, unless given the worker's, was touched lately."""
     try:
-        return time() - FILE.stat().st_mtime < STILL
+        return time() - (file or FILE).stat().st_mtime < STILL
     except FileNotFoundError:
         return False
 
 
 if __name__ == "__main__":
-    sys.exit(0 if is_alive() else "The worker does not touch its file.")
+    beat = sys.argv[1:] == ["beat"]
+    sys.exit(0 if is_alive(CLOCK_FILE if beat else FILE) else "Its file is not touched.")

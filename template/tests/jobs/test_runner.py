@@ -186,6 +186,18 @@ def test_what_can_never_run_has_failed(
 
     assert make_runner().run(job_id) == "failed"
     assert row(job_id)["error"] == sentence
+    assert row(job_id)["attempts"] == values.get("attempts", 1)  # no sixth of five
+
+
+def test_what_only_ends_a_job_is_no_attempt_in_the_log(
+    make_job: MakeJob, make_runner: MakeRunner, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    make_runner().run(make_job(attempts=5))
+
+    (line,) = [record for record in caplog.records if record.message == "job"]
+    assert vars(line)["attempt"] == 5
 
 
 def test_one_that_takes_too_long_is_tried_again(

@@ -1,5 +1,6 @@
 """What a worker tells of its jobs."""
 
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from importlib import import_module
@@ -16,6 +17,7 @@ from app.database.sync import SyncDatabase
 from app.jobs.models import Job, now
 from app.jobs.runner import Runner
 from app.jobs.settings import TaskSettings
+from app.tasks import exporter
 from app.tasks.exporter import serve
 from app.tasks.parts.metrics import attach
 from tests.jobs.kinds import echo, kind_of
@@ -100,6 +102,19 @@ def test_a_worker_whose_port_is_taken_does_not_begin(
         worker_init.send(None)
 
     assert watched
+
+
+def test_a_client_that_sends_nothing_loses_its_connection(
+    sync: SyncDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter, "IDLE", 0.1)
+    server = exporter.serve(0, sync)
+
+    with socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as client:
+        assert client.recv(1) == b""
+
+    server.shutdown()
+    server.server_close()
 
 
 def test_nothing_else_is_served(port: int) -> None:

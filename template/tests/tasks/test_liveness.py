@@ -7,9 +7,10 @@ from time import time
 from types import SimpleNamespace
 
 import pytest
+from kombu.utils.imports import symbol_by_name
 
 from app.jobs.settings import TaskSettings
-from app.tasks import liveness
+from app.tasks import clock, liveness
 from app.tasks.broker import new_celery
 from app.tasks.liveness import STILL, Loop, is_alive
 
@@ -24,6 +25,21 @@ def test_a_file_that_nobody_touches_is_a_dead_worker(
     assert is_alive()
     os.utime(liveness.FILE, (0, time() - STILL - 1))
     assert not is_alive()
+
+
+def test_the_clock_touches_its_file_as_long_as_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+) -> None:
+    file = tmp_path / "alive"
+    monkeypatch.setattr(clock, "CLOCK_FILE", file)
+    celery = new_celery(TaskSettings(broker_url=f"{scheme}://"))
+    kind = symbol_by_name(celery.conf.beat_scheduler)
+    monkeypatch.setattr(kind, "schedule", {})  # nothing is due
+
+    seconds = kind(celery, lazy=True).tick()
+
+    assert seconds <= liveness.EVERY
+    assert is_alive(file)
 
 
 @pytest.mark.parametrize("name", ["first", "second"])
