@@ -237,13 +237,15 @@ def disagreements(project: Path) -> list[str]:
     if not graceful + 5 <= int(compose["app"]["stop_grace_period"].rstrip("s")):
         found.append("compose kills the server while it waits for requests")
     pre_stop = app["lifecycle"]["preStop"]["sleep"]["seconds"]
-    if not pre_stop + graceful + 5 <= pod["terminationGracePeriodSeconds"]:
+    drain = next(int(one["value"]) for one in app["env"] if one["name"] == "DRAIN_SECONDS")
+    if not pre_stop + drain + graceful + 5 <= pod["terminationGracePeriodSeconds"]:
         found.append("a pod is killed while its server waits for requests")
     told = (project / "docs/deployment.md").read_text("utf-8")
     for seconds, name in (
         (graceful, finish),
         (keep, alive),
         (pre_stop, "preStop"),
+        (drain, "DRAIN_SECONDS"),
         (pod["terminationGracePeriodSeconds"], "terminationGracePeriodSeconds"),
         (int(compose["app"]["stop_grace_period"].rstrip("s")), "stop_grace_period"),
         (int(deadline[1]), "REQUEST_DEADLINE"),
