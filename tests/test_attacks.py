@@ -267,3 +267,20 @@ def test_an_attack_takes_no_memory_and_no_time_of_others(
     print(f"idle {idle / MEGABYTE:.0f} MB, most {most / MEGABYTE:.0f} MB, {longest:.2f} s")
     assert most < idle * (1 + GROWTH) + MEGABYTE
     assert longest < SECONDS
+
+
+@pytest.mark.parametrize("project", ["uvicorn", "gunicorn"], indirect=True)
+def test_more_connections_than_open_files_stop_nobody(
+    project: Path, environment: Environment
+) -> None:
+    port = free_port()
+    shell, option, command = production_command(project, port)
+    words = [shell, option, f"ulimit -n 256; {command}"]
+    variables = environment.variables(WEB_CONCURRENCY=1)
+    with started(words, project, port, env=variables):
+        longest = under(port, unfinished_headers)
+
+    assert longest < SECONDS
+    log = (project.parent / f"server-{port}.log").read_text()
+    assert "closed a connection, and perhaps more: too many" in log
+    assert "Too many open files" not in log
