@@ -251,7 +251,7 @@ def test_a_commit_that_is_never_answered_is_told_and_given_up(
 
     with proxy(server.port) as link:
         url = url_of(server, "shop").replace(str(server.port), str(link.port))
-        settings = {"DATABASE_WRITE_POOL": 2}
+        settings: dict[str, Any] = {"DATABASE_WRITE_POOL": 2}
         with running(project("postgresql"), environment, url, **settings) as service:
             answers, ready = asyncio.run(load(service, link))
             log = service.log.read_text()
