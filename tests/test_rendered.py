@@ -643,11 +643,6 @@ FAULTS = [
     ("app/observability/output.py", "DROPPED.add(number=lines)", "pass", "never_waits"),
     (
         "app/observability/output.py",
-        "logger",
-        "never_waits",
-    ),
-    (
-        "app/observability/output.py",
         "except BlockingIOError:\n            return",
         "except KeyError: pass",
         "reader_leaves",
