@@ -651,7 +651,7 @@ FAULTS = [
         "app/observability/logs.py",
         "StreamHandler(standard_error())",
         "StreamHandler()",
-        "same_pipe",
+        "for_others",
     ),
     ("app/draining.py", "if stopping.is_set():", "if False:", "not_ready_but_live"),
     ("app/draining.py", "call_later(seconds", "call_later(0", "not_ready_but_live"),
@@ -1136,7 +1136,6 @@ REDIS_FAULTS = [
         "return",
         "is_renewed",
     ),
-    ("sqlite", REDIS, "            timer.cancel()", "            pass", "is_renewed"),
     ("sqlite", REDIS, "min(LEASE, until", "min(9, until", "worker_that_was_killed"),
     (
         "sqlite",

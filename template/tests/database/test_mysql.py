@@ -160,7 +160,7 @@ async def test_a_commit_that_the_connection_does_not_outlive_is_an_error(
     [
         *((1213, True), (1412, True), (1047, True), (1053, True)),
         *((1021, True), (1114, True), (1290, True), (1836, True)),
-        *((1062, False), (1264, False), (1146, False), (1644, False)),
+        *((1048, False), (1264, False), (1146, False), (1644, False)),
     ],
 )
 async def test_what_may_pass_later_is_unavailable(

@@ -252,7 +252,7 @@ async def test_a_commit_that_the_database_refuses_is_an_error(
 ERRORS = [
     *((state, True) for state in ("40001", "40P01", "55P03", "57014", "53300", "72000")),
     *((state, True) for state in ("53100", "58030", "57P01", "08006", "25006", "28P01")),
-    *((state, False) for state in ("23505", "22003", "42P01", "42501", "25P02", "0A000", "XX000")),
+    *((state, False) for state in ("23502", "22003", "42P01", "42501", "25P02", "0A000", "XX000")),
 ]
 
 

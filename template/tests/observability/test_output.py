@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from app.observability import output
 from app.observability.logs import BatchHandler, JSONFormatter
 from app.observability.output import DROPPED, Output
 
+PROJECT = Path(__file__).parent.parent.parent
 Ends = tuple[int, int]
 
 
@@ -25,9 +27,9 @@ def _waiting_fails() -> Iterator[None]:
         raise AssertionError("the log waits for its reader")
 
     before = signal.signal(signal.SIGALRM, fail)
-    signal.alarm(20)
+    left = signal.alarm(20)
     yield
-    signal.alarm(0)
+    signal.alarm(left)
     signal.signal(signal.SIGALRM, before)
 
 
@@ -121,7 +123,12 @@ def test_logs_leave_the_pipe_as_it_is_for_others(log_format: str) -> None:
         "assert os.get_blocking(2)\n"
     )
     reading, writing = os.pipe()
-    subprocess.run([sys.executable, "-c", code], check=True, stderr=writing)  # noqa: S603  (our own words)
+    subprocess.run(  # noqa: S603  (our own words)
+        [sys.executable, "-c", code],
+        check=True,
+        stderr=writing,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+    )
 
     assert b"a line" in os.read(reading, 1000)
     os.close(reading)
