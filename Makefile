@@ -2,6 +2,7 @@
 # make test     all checks and tests
 # make bench    measure what the docs claim
 # make ladder   measure a project over HTTP against others (ROUNDS=number)
+# make before   measure this checkout against a release, in pairs (BEFORE=X.Y.Z)
 # make format   format and fix what can be fixed
 # make names    write the names of all dependencies into copier.yml: no project may have one of them
 # make release  cut a release of the template: VERSION=X.Y.Z
@@ -11,7 +12,7 @@ WORKERS ?= auto
 ROUNDS ?= 7
 BIN := .venv/bin
 
-.PHONY: try test lint bench ladder format names release
+.PHONY: try test lint bench ladder before format names release
 
 try: .venv/installed
 	sh scripts/try.sh "$(PROJECT)"
@@ -37,6 +38,9 @@ ladder: .venv/installed-dev
 	$(BIN)/python benchmarks/ladder.py --rounds $(ROUNDS)
 	$(BIN)/python benchmarks/caching.py --rounds $(ROUNDS)
 	$(BIN)/python benchmarks/servers.py --rounds $(ROUNDS)
+
+before: .venv/installed-dev
+	$(BIN)/python benchmarks/releases.py $(if $(BEFORE),--before $(BEFORE))
 
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix

@@ -184,6 +184,14 @@ def environment_for(name: str, *requirements: str | Path, cwd: Path = ROOT) -> P
     return folder / "bin"
 
 
+def options_of(project: Path) -> list[str | Path]:
+    """Return uvicorn's options for production, as a project's README has them."""
+    found = re.search(r"uv run uvicorn (.*)", (project / "README.md").read_text("utf-8"))
+    if not found:
+        sys.exit(f"the README of {project.name} does not say how it is served")
+    return [*found[1].replace("--host 0.0.0.0", "").split()]
+
+
 def without(name: str, ours: Path, *lines: tuple[str, str]) -> Path:
     """Copy the project without some lines: the file each is in, and how it begins."""
     copy = shutil.copytree(ours, BUILD / name)
@@ -240,7 +248,7 @@ def rungs(server: Server) -> list[Rung]:
     bin_theirs = environment_for("theirs", "-r", "pyproject.toml", cwd=theirs)
 
     uvicorn = [bin_ours / "uvicorn", "--port", "{port}", "--no-access-log"]
-    serve = [*uvicorn, "app.main:app"]
+    serve = [bin_ours / "uvicorn", "--port", "{port}", *options_of(ours)]
     unlogged = {**database, "LOG_LEVEL": "WARNING"}
     measured = {name + UNLOGGED: projects[name] for name in (OURS, NOT_HOT)}
     return [

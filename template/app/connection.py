@@ -11,11 +11,11 @@ from time import monotonic
 from typing import cast
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.errors import ProblemResponse
 from app.observability.counts import Count
+from app.settings import ServiceSettings
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +32,8 @@ LOG_SECONDS = 10.0  # between two lines: there may be thousands of these connect
 CLOSED = Count("connections_closed", "Connections closed at a limit.", ["reason"])
 
 
-class ConnectionSettings(BaseSettings):
+class ConnectionSettings(ServiceSettings):
     """Limits of all connections of a process."""
-
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
 
     max_connections: int = Field(default=1000, ge=1)
 
