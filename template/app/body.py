@@ -8,7 +8,7 @@ from starlette.types import Message, Receive
 from app.errors import ProblemError
 
 # So many bodies of the largest size may be in memory at once; a small one always may.
-AT_ONCE = 8
+AT_ONCE = 4
 SMALL = 16_384  # bytes
 
 # Up to the next value: a comma or an opening bracket outside strings. Possessive, so that a

@@ -14,6 +14,12 @@ def compute_for(seconds: float) -> float:
     return seconds
 
 
+def process_after(seconds: float) -> int:
+    """Compute for so long, and return the process that did."""
+    compute_for(seconds)
+    return os.getpid()
+
+
 def swallow(seconds: float) -> float:
     """Compute for so long, whatever goes wrong meanwhile."""
     end = perf_counter() + seconds

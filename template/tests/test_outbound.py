@@ -95,7 +95,8 @@ class TestSeveralAtOnce:
         response = await client.get("/all")
 
         assert response.json() == [200, 200, 200]
-        assert 1 <= float(response.headers["x-process-time"]) < 2
+        # One after the other they would take three; a busy machine adds to any.
+        assert 1 <= float(response.headers["x-process-time"]) < 3
 
     async def test_their_time_is_counted_once(self, client: AsyncClient, others: Others) -> None:
         for upstream in others.values():

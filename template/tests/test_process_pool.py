@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from multiprocessing import active_children
 from pathlib import Path
-from statistics import quantiles
-from time import perf_counter
 from typing import Any
 
 import pytest
@@ -20,9 +18,7 @@ from app import process_pool
 from app.database import BusyError, Database
 from app.errors import ProblemError
 from app.process_pool import Processes, ProcessPool, ProcessPoolSettings
-from tests.computations import compute_for, die, fail, swallow
-
-PATIENCE = 0.004  # seconds, 0.001 slept; a thread that computes makes others wait for 0.005
+from tests.computations import compute_for, die, fail, process_after, swallow
 
 
 @pytest.fixture
@@ -45,21 +41,19 @@ async def pool(database: Database) -> AsyncIterator[ProcessPool]:
 
 async def test_others_are_answered_while_it_computes(client: AsyncClient, app: FastAPI) -> None:
     @app.get("/computed")
-    async def compute(processes: Processes) -> float:
-        return await processes.run(compute_for, 0.5)
+    async def compute(processes: Processes) -> int:
+        return await processes.run(process_after, 0.5)
 
     computing = [asyncio.create_task(client.get("/computed")) for _ in range(4)]
-    waits = []
+    answered = 0
     while not all(task.done() for task in computing):
-        started = perf_counter()
-        await asyncio.sleep(0.001)
-        assert (await client.get("/health/live")).status_code == 200
-        waits.append(perf_counter() - started)
         await asyncio.sleep(0.005)
+        assert (await client.get("/health/live")).status_code == 200
+        answered += 1
 
-    assert [(await task).json() for task in computing] == [0.5] * 4
-    # Not the median: a machine that is busy otherwise makes some wait.
-    assert quantiles(waits, n=4)[0] < PATIENCE
+    # A thread of this process would hold the interpreter's lock again and again.
+    assert os.getpid() not in {(await task).json() for task in computing}
+    assert answered > 1  # one comes after it, too
 
 
 async def test_its_processes_are_there_from_the_start(database: Database) -> None:
