@@ -7,6 +7,7 @@ the open files. All times and sizes are of one connection; a proxy in front shou
 import asyncio
 import logging
 import resource
+from operator import attrgetter
 from time import monotonic
 from typing import cast
 
@@ -58,6 +59,7 @@ class Connection(HttpToolsProtocol):
     limit = 0  # of connections of this process, once the first one is made
     logged = -LOG_SECONDS  # when one was, by `monotonic`
 
+    since = 0.0  # the loop's time when it was made
     _received = 0  # bytes since the last headers or part of a body was complete
     _timer: asyncio.TimerHandle | None = None
     _stall: asyncio.TimerHandle | None = None
@@ -65,6 +67,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take a place, from a connection that waits for its next request where there is none."""
         super().connection_made(cast("asyncio.Transport", transport))
+        self.since = self.loop.time()
         self._timer = self.loop.call_later(HEADER_SECONDS, self._end, "slow request")
         cls = type(self)
         if not cls.limit:
@@ -140,15 +143,14 @@ class Connection(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
 
     def _victim(self) -> "Connection":
-        """Return a connection without a request, one that never had any where there is one."""
-        idle = self
-        for one in self.connections:
-            if isinstance(one, Connection) and one is not self:
-                if one.cycle is None:
-                    return one
-                if one.cycle.response_complete:
-                    idle = one
-        return idle
+        """Return the one that has waited longest for its first request, else an idle one."""
+        others = [
+            one for one in self.connections if isinstance(one, Connection) and one is not self
+        ]
+        waiting = [one for one in others if one.cycle is None]
+        if waiting:
+            return min(waiting, key=attrgetter("since"))
+        return next((one for one in others if one.cycle and one.cycle.response_complete), self)
 
     def _watch(self) -> None:
         unread = self.transport.get_write_buffer_size()
