@@ -162,7 +162,7 @@ def test_they_are_valid_without_a_deployment(rendered: Render, database: str, ca
 @pytest.mark.parametrize(
     ("run", "change"),
     [
-        (check_cluster, (CLUSTER + "deployment.yaml", "seconds: 10", "second: 10")),
+        (check_cluster, (CLUSTER + "deployment.yaml", "seconds: 8", "second: 8")),
         (check_cluster, (CLUSTER + "service.yaml", "kind: Service", "kind: Servant")),
         (check_compose, ("compose.yml", "read_only:", "readonly:")),
         (check_image, ("Dockerfile", "AS final\n", "AS final\nRUN cd /tmp\n")),
@@ -329,7 +329,7 @@ def test_its_files_agree(rendered: Render, server: str, database: str) -> None:
         (("Dockerfile", "PORT=8000", "PORT=80"), "sqlite"),
         ((CLUSTER + "deployment.yaml", 'value: "8000"', 'value: "80"'), "postgresql"),
         (("compose.yml", "period: 40s", "period: 35s"), "mysql"),
-        ((CLUSTER + "deployment.yaml", "seconds: 10", "seconds: 12"), "postgresql"),
+        ((CLUSTER + "deployment.yaml", "seconds: 8", "seconds: 10"), "postgresql"),
         ((CLUSTER + "deployment.yaml", "PeriodSeconds: 50", "PeriodSeconds: 45"), "sqlite"),
         ((CLUSTER + "deployment.yaml", "minReadySeconds: 50", "minReadySeconds: 15"), "mysql"),
         ((CLUSTER + "deployment.yaml", "maxSurge: 1", "maxSurge: 2"), "postgresql"),
