@@ -553,7 +553,7 @@ async def test_a_stream_keeps_nobody_waiting(service: Service) -> None:
             third.set()
         return StreamingResponse(endless())
 
-    client = service.serve(endless=MINUTE)
+    client = service.serve(CacheSettings(fill_seconds=60), endless=MINUTE)
     asking = [asyncio.create_task(client.get("/endless")) for _ in range(3)]
     async with asyncio.timeout(20):
         await third.wait()
