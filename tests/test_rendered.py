@@ -1114,7 +1114,7 @@ CACHE_FAULTS = [
     ("sqlite", MEMORY, " + HEADER * len(entry.headers)", "", "headers_are_counted"),
     ("sqlite", "app/items/cache.py", '["items", f"item:{changed.id}"]', '["items"]', "change_is"),
     ("sqlite", CACHING + "cache.py", 'rglob("cache.py")', 'rglob("no.py")', "second_answer_costs"),
-    ("sqlite", LAYER, "self.encodes = lru_cache(maxsize=128)(encodes)", "pass", "vary_by_encoding"),
+    ("sqlite", LAYER, "self.encodes = _remembered(encodes)", "pass", "vary_by_encoding"),
     ("sqlite", LAYER, '("route", "fastapi", "endpoint")', '("route", "fastapi")', "routing_found"),
     ("sqlite", POLICY, 'frozenset({b"age", ', "frozenset({", "or_its_connection"),
     ("sqlite", POLICY, 'b"connection", ', "", "or_its_connection"),
@@ -1186,7 +1186,7 @@ REDIS_FAULTS = [
         "sqlite",
         CONNECTION,
         "asyncio.timeout(self._timeout)",
-        "asyncio.timeout(5)",
+        "asyncio.timeout(600)",
         "waited_for_once",
     ),
     (
@@ -1213,7 +1213,7 @@ REDIS_FAULTS = [
     ),
     ("sqlite", REDIS, "== ARGV[1] then", "~= '' then", "gives_nothing_back"),
     ("sqlite", REDIS, "{RELEASE}:", "code:", "another_release"),
-    ("sqlite", CONNECTION, "self._reachable or monotonic() >=", "True or 0 >", "miss_and_quickly"),
+    ("sqlite", CONNECTION, "self._reachable or now >=", "True or 0 >", "miss_and_quickly"),
     ("sqlite", REDIS, "self._unsure |= rights", "pass", "gave_unheard"),
     ("sqlite", REDIS, "self._not_sure({(lock", "print({(lock", "gave_unheard"),
     ("sqlite", REDIS, "self._owed.update(tags)", "pass", "told_once_it_is_back"),
@@ -1246,8 +1246,8 @@ REDIS_FAULTS = [
     (
         "sqlite",
         CONNECTION,
-        "        self._fail_unsent()\n\n    def _send",
-        "\n    def _send",
+        "        self._fail_unsent()\n\n    def _tries",
+        "\n    def _tries",
         "is_closed",
     ),
 ]

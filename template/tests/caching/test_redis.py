@@ -286,8 +286,9 @@ async def test_a_write_whose_client_leaves_is_told(
 
 
 async def test_nobody_reads_before_a_write_is_told_that_redis_refused(
-    stores: list[RedisStore],
+    stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection, "PAUSE", 0)  # it is asked, and refuses, each time
     await fill(stores[0], entry())
     with refused(stores[0], "SET"):
         await stores[0].invalidate(["tea"])
@@ -424,7 +425,7 @@ async def test_a_silent_redis_is_waited_for_once(
     service.store = store
     client = service.serve(thing=MINUTE)
 
-    async with store.opened():
+    async with asyncio.timeout(20), store.opened():
         answers = [await client.get("/thing") for _ in range(20)]
 
     assert [answer.status_code for answer in answers] == [200] * 20
