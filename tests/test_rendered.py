@@ -256,7 +256,7 @@ DATA_FAULTS = [
     ),
     (DATA + "sqlite_errors.py", "IOERR: Verdict.FULL", "IOERR: Verdict.BUG", "a_full_disk"),
     (DATA + "sqlite_errors.py", "code & 0xFF", "code", "a_full_disk"),
-    (DATA + "sqlite.py", ", judge, _write_a_little)", ", judge)", "a_full_disk"),
+    (DATA + "sqlite.py", ", tell_conflict, _write_a_little)", ", tell_conflict)", "a_full_disk"),
     # PostgreSQL
     (
         DATA + "postgresql.py",
