@@ -524,8 +524,8 @@ FAULTS = [
     (CONNECTION, "            self._timer.cancel()\n", "", "waits_for_its_next_request"),
     (
         CONNECTION,
-        '            self._end("slow reader")\n        else',
-        "            self._watch()\n        else",
+        'self._end("slow reader")',
+        "pass",
         "does_not_read",
     ),
     (CONNECTION, "            self._watch()\n", '            self._end("")\n', "reads_slowly"),
