@@ -1,4 +1,4 @@
-"""What errors of MySQL and MariaDB stand for, and what may be told of them: some repeat a row's values."""
+"""What errors of MySQL and MariaDB mean to a request, and the parts without values of rows."""
 
 import re
 
@@ -83,7 +83,7 @@ _CONFLICTS = {1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 1761, 1762}
 
 
 def tell_conflict(error: BaseException | None) -> str | None:
-    """Return what may be told of an error if a change conflicts with other rows, else None."""
+    """Return the text to log for a conflict with other rows, None for any other error."""
     if isinstance(error, MySQLError) and error.args and error.args[0] in _CONFLICTS:
         return tell_error(error)
     return None

@@ -1,4 +1,4 @@
-"""What PostgreSQL's errors stand for, and what may be told of them: some repeat a row's values."""
+"""What PostgreSQL's errors mean to a request, and the parts without values of rows."""
 
 import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
@@ -91,7 +91,7 @@ _CONFLICTS = ("23001", "23503", "23505", "23P01")
 
 
 def tell_conflict(error: BaseException | None) -> str | None:
-    """Return what may be told of an error if a change conflicts with other rows, else None."""
+    """Return the text to log for a conflict with other rows, None for any other error."""
     cause = error and error.__cause__
     if isinstance(cause, asyncpg.PostgresError) and cause.sqlstate in _CONFLICTS:
         return tell_error(cause)

@@ -1,4 +1,4 @@
-"""What SQLite's errors stand for, and what may be told of them: they repeat no values."""
+"""What SQLite's errors mean to a request, and the parts that are safe to log: they repeat no values."""
 
 import sqlite3
 
@@ -50,7 +50,7 @@ _CONFLICTS = (
 
 
 def tell_conflict(error: BaseException | None) -> str | None:
-    """Return what may be told of an error if a change conflicts with other rows, else None."""
+    """Return the text to log for a conflict with other rows, None for any other error."""
     if not isinstance(error, sqlite3.IntegrityError):
         return None
     # By its text: ON DELETE RESTRICT has the code of a trigger.

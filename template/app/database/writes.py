@@ -28,7 +28,7 @@ COMMIT = 10.0  # seconds that a commit may take: a server that waits for its sta
 # Writes a little.
 Probe = Callable[[AsyncSession], Awaitable[object]]
 
-# Returns what may be told of a driver's error if a change conflicts with other rows, else None.
+# Returns the text to log for a conflict with other rows, None for any other error.
 TellConflict = Callable[[BaseException | None], str | None]
 
 # Called with the session after its commit, and before the answer is sent.
@@ -73,7 +73,7 @@ class WriteRoad:
         engine: with a pool of its own.
         gate: as large as that pool.
         judge: what an error stands for.
-        tell_conflict: what may be told of an error if a change conflicts with other rows.
+        tell_conflict: the text to log when a change conflicts with other rows.
         probe: where the disk is this instance's own, so that another one may do better.
     """
 
