@@ -1390,6 +1390,7 @@ PROCESS_POOL_FAULTS = [
 
 CLAIMS, ATTEMPT, RUNNER = "app/jobs/claims.py", "app/jobs/attempt.py", "app/jobs/runner.py"
 SWEEP, PUBLISHER = "app/jobs/sweep.py", "app/tasks/publisher.py"
+IDEMPOTENCY = "app/idempotency.py"
 FREED = "dies_while_it_sweeps"
 
 TASKS_FAULTS = [
@@ -1450,6 +1451,15 @@ TASKS_FAULTS = [
         "raise ProblemError(422, str(error)) from None",
         "not_a_job",
     ),
+    ("sqlite", IDEMPOTENCY, "if self.value is None", "if True", "has_the_job_of_the_first_time"),
+    ("sqlite", IDEMPOTENCY, "if kept.idempotency_digest !=", "if ''", "comes_with_another"),
+    ("mysql", IDEMPOTENCY, "_digest(client, self.value)", "self.value[:64]", "each_character"),
+    ("sqlite", IDEMPOTENCY, "> 1 or not all(", "> 9 or not any(", "no_key_is_refused"),
+    ("sqlite", IDEMPOTENCY, "if kept is None:", "if False:", "another_constraint_refuses"),
+    ("sqlite", IDEMPOTENCY, "_digest(client, ", '_digest("", ', "keys_of_its_own"),
+    ("postgresql", IDEMPOTENCY, "session.begin_nested()", "session.no_autoflush", "same_moment"),
+    ("mysql", "app/database/mysql_errors.py", "number == _NOT_THERE", "False", "same_moment"),
+    ("sqlite", "app/jobs/outbox.py", "if kept is job", "if True", "the_job_of_the_first_time"),
     ("sqlite", "app/jobs/routes.py", " and kind.public", "", "only_where_it_says_so"),
     ("sqlite", "app/jobs/routes.py", '_public(row["kind"]) is None', "False", "where_it_says_so"),
     ("sqlite", "app/jobs/kinds.py", "public: bool = False", "public: bool = True", "says_so"),

@@ -19,6 +19,7 @@ _NAMING = {
     *(3, 1021, 1026, 1030, 1114, 1290, 1836),
 }
 _DUPLICATE = 1062
+_NOT_THERE = 1305  # of a savepoint: a dead-lock has ended the whole transaction
 _KEY = re.compile(r"for key '[^']*'\Z")
 
 # By number. What is not here is a bug: wrong SQL, a missing table or privilege, damage.
@@ -63,6 +64,8 @@ def judge(error: BaseException) -> Verdict:
     if isinstance(error, OSError):
         return Verdict.LOST
     number = error.args[0] if error.args else None
+    if number == _NOT_THERE and str(error.args[-1]).startswith("SAVEPOINT "):
+        return Verdict.AGAIN
     return _VERDICTS.get(number, Verdict.BUG) if isinstance(number, int) else Verdict.BUG
 
 

@@ -11,21 +11,12 @@ from httpx2 import AsyncClient
 from app.database import WriteSession
 from app.jobs.kinds import Kind, Queue, all_kinds
 from app.jobs.outbox import enqueue
-from app.tasks.embedded import Embedded
 from tests.jobs.asked import finished
 from tests.jobs.kinds import Words, echo
 
 pytestmark = pytest.mark.usefixtures("anybody_may_ask")
 
 Add = Callable[..., None]
-
-
-@pytest.fixture
-def nudged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Queue]]:
-    """The jobs that somebody was told of; nobody runs them."""
-    told: list[tuple[int, Queue]] = []
-    monkeypatch.setattr(Embedded, "nudge", lambda _, *nudge: told.append(nudge))
-    return told
 
 
 async def test_a_job_runs_to_its_end(add_kind: Add, client: AsyncClient) -> None:
