@@ -1,6 +1,7 @@
 """What a connection may hold, and for how long, as uvicorn serves it."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
@@ -100,6 +101,23 @@ async def test_headers_are_limited(connect: Connect, headers: list[bytes], statu
     client = await connect()
 
     assert await answer(client, GET + b"\r\n".join(headers) + b"\r\n\r\n") == b"HTTP/1.1 " + status
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"), [(b"no HTTP\r\n\r\n", 400), (GET + b"a: b\r\n" * 101 + b"\r\n", 431)]
+)
+async def test_its_own_answers_are_data_to_a_browser(
+    connect: Connect, request_: bytes, status: int
+) -> None:
+    client = await connect()
+    assert b" %d " % status in await answer(client, request_)
+
+    head, _, body = (await client[0].read()).partition(b"\r\n\r\n")
+    headers = head.split(b"\r\n")
+    assert b"x-content-type-options: nosniff" in headers
+    assert b"content-security-policy: default-src 'none'; frame-ancestors 'none'" in headers
+    assert b"content-type: application/problem+json" in headers
+    assert json.loads(body)["status"] == status
 
 
 async def test_headers_that_never_end_are_cut(
