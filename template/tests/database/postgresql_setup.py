@@ -22,6 +22,8 @@ VIOLATIONS = (
     ("SQLSTATE 23505", "constraint uq_words_text"),
     ("SQLSTATE 23503", "constraint fk_links_text"),
 )
+# Texts that a column of 30 characters refuses.
+UNFIT = ["a" * 31, "a\x00"]
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.database import Database, DatabaseSettings, Query, UnavailableError, WriteSession
 from app.database.core_reads import CoreReads
+from app.database.verdicts import UnfitError
 from app.observability.tracebacks import format_safely
 from tests.database.scratch import existing
 
@@ -160,7 +161,7 @@ async def test_a_commit_that_the_connection_does_not_outlive_is_an_error(
     [
         *((1213, True), (1412, True), (1047, True), (1053, True)),
         *((1021, True), (1114, True), (1290, True), (1836, True)),
-        *((1048, False), (1264, False), (1146, False), (1644, False)),
+        *((1048, False), (1365, False), (1146, False), (1644, False)),
     ],
 )
 async def test_what_may_pass_later_is_unavailable(
@@ -175,6 +176,20 @@ async def test_what_may_pass_later_is_unavailable(
             )
 
     with pytest.raises(UnavailableError if passes else DBAPIError):
+        await fail()
+
+
+@pytest.mark.parametrize("number", [1264, 1292, 1366, 1406])
+async def test_a_value_that_no_column_holds_is_the_clients_error(
+    database: Database, number: int
+) -> None:
+    async def fail() -> None:
+        async with database.writes.session() as session:
+            await session.execute(
+                text(f"SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'no'")
+            )
+
+    with pytest.raises(UnfitError):
         await fail()
 
 
@@ -244,7 +259,7 @@ async def test_an_error_of_a_value_does_not_tell_it(
         async with database.writes.session() as session:
             await session.execute(text(statement), {"secret": SECRET})
 
-    with pytest.raises(DBAPIError) as failed:
+    with pytest.raises((DBAPIError, UnfitError)) as failed:
         await fail()
 
     line = format_safely(failed.value)

@@ -40,6 +40,7 @@ from app.database import (
     writes,
 )
 from app.database.asyncpg_reads import AsyncpgReads
+from app.database.verdicts import UnfitError
 from app.database.writes import OutcomeUnknownError
 from app.observability.tracebacks import format_safely
 from tests.database.scratch import existing
@@ -252,7 +253,7 @@ async def test_a_commit_that_the_database_refuses_is_an_error(
 ERRORS = [
     *((state, True) for state in ("40001", "40P01", "55P03", "57014", "53300", "72000")),
     *((state, True) for state in ("53100", "58030", "57P01", "08006", "25006", "28P01")),
-    *((state, False) for state in ("23502", "22003", "42P01", "42501", "25P02", "0A000", "XX000")),
+    *((state, False) for state in ("23502", "22012", "42P01", "42501", "25P02", "0A000", "XX000")),
 ]
 
 
@@ -265,6 +266,18 @@ async def test_what_may_pass_later_is_unavailable(
             await session.execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$"))
 
     with pytest.raises(UnavailableError if passes else DBAPIError):
+        await fail()
+
+
+@pytest.mark.parametrize("state", ["22001", "22003", "22008", "22021", "22P02", "54000"])
+async def test_a_value_that_no_column_holds_is_the_clients_error(
+    database: Database, state: str
+) -> None:
+    async def fail() -> None:
+        async with database.writes.session() as session:
+            await session.execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$"))
+
+    with pytest.raises(UnfitError):
         await fail()
 
 
@@ -480,7 +493,7 @@ async def test_an_error_of_a_value_does_not_tell_it(
             await session.execute(text("SET LOCAL statement_timeout = '100ms'"))
             await session.execute(text(statement), {"secret": SECRET})
 
-    with pytest.raises((DBAPIError, UnavailableError)) as failed:
+    with pytest.raises((DBAPIError, UnavailableError, UnfitError)) as failed:
         await fail()
 
     line = format_safely(failed.value)
@@ -500,7 +513,7 @@ async def test_nor_does_one_of_the_drivers_own() -> None:
 async def test_nor_does_a_read(reads: AsyncpgReads) -> None:
     number = Query(select(cast(bindparam("secret", type_=Text), Integer).label("number")))
 
-    with pytest.raises(asyncpg.DataError) as failed:
+    with pytest.raises(UnfitError) as failed:
         await reads.one(number, secret=SECRET)
 
     line = format_safely(failed.value)
