@@ -1,15 +1,19 @@
 """Each pattern is proven: broken, it fails the test that names it."""
 
+import ast
+import io
 import re
 import shutil
+import tokenize
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from fastperf_new.questions import Answers
 from tests import faults
-from tests.conftest import Render, RunTests
+from tests.conftest import ROOT, Render, RunTests
 from tests.faults import CAPABILITIES, cases
 from tests.faults.fault import Case
 from tests.support import name_of
@@ -83,6 +87,37 @@ def test_without_a_fault_the_proofs_pass(
     passed = re.findall(r"^PASSED (tests/.*)", done.stdout, re.MULTILINE)
     for name in tests.split(" or "):
         assert any(name in one for one in passed), f"no test {name}"
+
+
+@pytest.mark.parametrize("case", list(cases()), ids=lambda case: case.id)
+def test_a_fault_breaks_one_place_and_no_comment(case: Case, rendered: Render) -> None:
+    """A text that stands twice would leave each of its places alone unproven."""
+    fault = case.fault
+    plain = ROOT / "template" / fault.path
+    file = plain if plain.exists() else rendered(**case.answers) / fault.path
+    text = file.read_text("utf-8")
+
+    assert text.count(fault.old) == 1
+    if file.suffix == ".py":
+        start = text.index(fault.old)
+        end = start + len(fault.old)
+        assert not [at for at in comments(file) if at.start < end and start < at.stop]
+        broken = ast.parse(text.replace(fault.old, fault.new))
+        assert ast.dump(broken) != ast.dump(ast.parse(text))
+
+
+@cache
+def comments(file: Path) -> list[range]:
+    """Return where the comments of a Python file stand."""
+    text = file.read_text("utf-8")
+    lines = [0]
+    for line in text.splitlines(keepends=True):
+        lines.append(lines[-1] + len(line))
+    return [
+        range(lines[token.start[0] - 1] + token.start[1], lines[token.end[0] - 1] + token.end[1])
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type == tokenize.COMMENT
+    ]
 
 
 def test_each_file_of_faults_is_listed() -> None:

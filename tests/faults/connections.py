@@ -6,7 +6,18 @@ from tests.faults.fault import Databases, Fault
 ANSWERS: Answers = {}
 DATABASES: Databases = ("sqlite",)
 FAULTS = [
-    Fault("app/connection.py", "len(self.headers) > MAX_HEADERS:", "False:", "headers_are_limited"),
+    Fault(
+        "app/connection.py",
+        "_received > MAX_HEADER_BYTES or len(self.headers) > MAX_HEADERS",
+        "_received > MAX_HEADER_BYTES",
+        "headers_are_limited",
+    ),
+    Fault(
+        "app/connection.py",
+        "size > MAX_HEADER_BYTES or len(self.headers) > MAX_HEADERS",
+        "size > MAX_HEADER_BYTES",
+        "headers_are_limited",
+    ),
     Fault("app/connection.py", "size > MAX_HEADER_BYTES", "False", "headers_are_limited"),
     Fault("app/connection.py", "len(self.url) + ", "", "a_url_counts"),
     Fault(
@@ -28,7 +39,18 @@ FAULTS = [
     Fault(
         "app/connection.py", "            self._timer.cancel()\n", "", "waits_for_its_next_request"
     ),
-    Fault("app/connection.py", 'self._end("slow reader")', "pass", "does_not_read"),
+    Fault(
+        "app/connection.py",
+        'self._end("slow reader")\n        else',
+        "pass\n        else",
+        "does_not_read",
+    ),
+    Fault(
+        "app/connection.py",
+        'self._end("slow reader")\n        super()',
+        "pass\n        super()",
+        "leaves_its_answer_unread",
+    ),
     Fault(
         "app/connection.py",
         "            self._watch()\n",

@@ -27,12 +27,18 @@ FAULTS = [
     ),
     Fault("app/database/gate.py", ">= self._queue", ">= 99", "full_queue"),
     Fault(
-        "app/database/gate.py", "self.leave()  # cancelled", "pass  # cancelled", "loses_no_place"
+        "app/database/gate.py",
+        "turn.exception() is None:\n                self.leave()",
+        "turn.exception() is None:\n                pass",
+        "loses_no_place",
     ),
     Fault("app/database/writes.py", ", session.begin():", ":", "test_an_answer_means"),
     Fault("app/database/writes.py", "await session.flush()", "pass", "statement_of_the_flush"),
     Fault(
-        "app/database/writes.py", "lift_deadline()  # what", "pass  # what", "commit_is_not_cut_off"
+        "app/database/writes.py",
+        "flush()\n                lift_deadline()",
+        "flush()",
+        "commit_is_not_cut_off",
     ),
     Fault("app/database/writes.py", "raise RuntimeError", "RuntimeError", "a_session_in_a_session"),
     Fault("app/database/writes.py", "if told is None:", "if True:", "is_a_conflict"),
@@ -90,8 +96,8 @@ FAULTS = [
     ),
     Fault(
         "app/database/connections.py",
-        "raise InvalidatePoolError from error  # the pool",
-        "pass  # the pool",
+        "dbapi.Error as error:\n            raise InvalidatePoolError from error",
+        "dbapi.Error as error:\n            pass",
         "broke_while_idle",
         SERVERS,
     ),

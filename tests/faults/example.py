@@ -34,7 +34,14 @@ FAULTS = [
         "any_number_of_rows",
         EACH,
     ),
-    Fault("app/items/queries.py", "limit=limit + 1", "limit=limit", "met_once", EACH),
+    Fault("app/items/queries.py", "PAGE, limit=limit + 1)", "PAGE, limit=limit)", "met_once", EACH),
+    Fault(
+        "app/items/queries.py",
+        "limit=limit + 1, created_at",
+        "limit=limit, created_at",
+        "met_once",
+        EACH,
+    ),
     Fault(
         "app/items/queries.py", "Item.id > bindparam", "Item.id >= bindparam", "batch_follows", EACH
     ),
@@ -78,12 +85,35 @@ FAULTS = [
         "name: Name | None = None",
         "invalid_change",
     ),
-    Fault("app/items/schemas.py", 'extra="forbid"', 'extra="ignore"', "invalid_change"),
+    Fault(
+        "app/items/schemas.py",
+        'extra="forbid")\n\n    name: Name |',
+        'extra="ignore")\n\n    name: Name |',
+        "invalid_change",
+    ),
+    Fault(
+        "app/items/schemas.py",
+        'extra="forbid")\n\n    name: Name\n    quantity',
+        'extra="ignore")\n\n    name: Name\n    quantity',
+        "invalid_item",
+    ),
+    Fault(
+        "app/items/schemas.py",
+        'extra="forbid")\n\n    name: Name\n\n',
+        'extra="ignore")\n\n    name: Name\n\n',
+        "invalid_owner",
+    ),
     Fault("app/items/routes.py", " -> Page[ItemRead]", "", "every_answer_has_a_schema"),
     Fault(
         "app/items/routes.py",
-        "    if_match.check(_read(item))\n",
-        "",
+        "if_match.check(_read(item))\n    for",
+        "for",
+        "of_two_changes_of_one_version",
+    ),
+    Fault(
+        "app/items/routes.py",
+        "if_match.check(_read(item))\n    await session.delete",
+        "await session.delete",
         "of_two_changes_of_one_version",
     ),
 ]

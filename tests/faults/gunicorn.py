@@ -11,7 +11,18 @@ FAULTS = [
     Fault("app/cpus.py", "elif (older", "elif False and (older", "a_quota_leaves_fewer_cores"),
     Fault("gunicorn.conf.py", "min(cpus(), most_workers())", "cpus()", "the_number_of_workers"),
     Fault("gunicorn.conf.py", 'os.environ.get("WEB_CONCURRENCY") or ', "", "the_number_of_workers"),
-    Fault("gunicorn.conf.py", '"WEB_CONCURRENCY"] = ', '"WEB"] = ', "the_number_of_workers"),
+    Fault(
+        "gunicorn.conf.py",
+        '"WEB_CONCURRENCY"] = str(workers)',
+        '"WEB"] = str(workers)',
+        "the_number_of_workers",
+    ),
+    Fault(
+        "gunicorn.conf.py",
+        '"WEB_CONCURRENCY"] = str(server',
+        '"WEB"] = str(server',
+        "workers_on_the_command_line",
+    ),
     Fault(
         "gunicorn.conf.py",
         '"timeout_graceful_shutdown": FINISH,',

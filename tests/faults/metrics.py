@@ -75,8 +75,8 @@ FAULTS = [
     Fault("app/metrics/prometheus.py", "bisect_left(self", "bisect(self", "many_values"),
     Fault(
         "app/metrics/prometheus.py",
-        "take_counts()\n        # In",
-        "# In",
+        "flush()\n        take_counts()",
+        "flush()",
         "parts_of_the_service_count",
     ),
 ]

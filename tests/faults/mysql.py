@@ -36,7 +36,18 @@ FAULTS = [
         "",
         "test_a_read_is_one_round_trip",
     ),
-    Fault("app/database/mysql.py", "DATETIME(fsp=6)", "DATETIME()", "both_roads_give_equal_rows"),
+    Fault(
+        "app/database/mysql.py",
+        "impl = DATETIME(fsp=6)",
+        "impl = DATETIME()",
+        "both_roads_give_equal_rows",
+    ),
+    Fault(
+        "app/database/mysql.py",
+        "mysql.DATETIME(fsp=6)",
+        "mysql.DATETIME()",
+        "migration_keeps_microseconds",
+    ),
     Fault(
         "app/database/mysql.py", "value.replace(tzinfo=UTC)", "value", "both_roads_give_equal_rows"
     ),

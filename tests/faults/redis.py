@@ -14,7 +14,12 @@ FAULTS = [
     ),
     Fault("app/caching/layer.py", "or self.store.writes", "or 0", "what_began_before_a_write"),
     Fault("app/caching/redis.py", "if made_of != generations", "if False", "seen_by_every_worker"),
-    Fault("app/caching/redis.py", 'token, "NX", "GET"', 'token, "GET"', "one_worker_at_a_time"),
+    Fault(
+        "app/caching/redis.py",
+        'lock, token, "NX", "GET"',
+        'lock, token, "GET"',
+        "one_worker_at_a_time",
+    ),
     Fault("app/caching/redis.py", "if holder is not None", "if False", "one_worker_at_a_time"),
     Fault("app/caching/redis.py", 'call("DEL"', 'call("EXISTS"', "cannot_be_told_is_deleted"),
     Fault(

@@ -6,7 +6,20 @@ from tests.faults.fault import Databases, Fault
 ANSWERS: Answers = {}
 DATABASES: Databases = ("sqlite",)
 FAULTS = [
-    Fault("app/database/sqlite.py", "hide_parameters=True", "hide_parameters=False", "tell_values"),
+    Fault(
+        "app/database/sqlite.py",
+        "hide_parameters=True,\n        connect_args",
+        "connect_args",
+        "tell_values",
+    ),
+    Fault(
+        "app/database/sqlite.py",
+        (
+            "read_pool,\n        max_overflow=0,\n        pool_timeout=settings.timeout,\n        hide_parameters=True,"
+        ),
+        ("read_pool,\n        max_overflow=0,\n        pool_timeout=settings.timeout,"),
+        "failing_read_logs_no_values",
+    ),
     Fault(
         "app/database/sqlite_errors.py",
         "{error} ({name})",

@@ -66,9 +66,15 @@ FAULTS = [
     Fault("app/fields.py", 'pattern=r"^[^\\x00]*$"', "", "with_a_nul_is_refused"),
     Fault(
         "app/pagination.py",
-        'default=20, ge=1, le=100, description="Rows on a page."',
-        "default=20",
-        "size_of_a_page or pages_are_bounded",
+        "limit: int = Field(default=20, ge=1, le=100,",
+        "limit: int = Field(default=20,",
+        "size_of_a_page",
+    ),
+    Fault(
+        "app/pagination.py",
+        "size: int = Field(default=20, ge=1, le=100,",
+        "size: int = Field(default=20,",
+        "pages_are_bounded",
     ),
     Fault("app/pagination.py", "len(rows) > self.size", "True", "knows_whether_there_is_another"),
     Fault("app/pagination.py", "except (ValueError, OverflowError)", "except KeyError", "refused"),
