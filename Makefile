@@ -4,6 +4,7 @@
 # make ladder   measure a project over HTTP against others (ROUNDS=number)
 # make before   measure this checkout against a release, in pairs (BEFORE=X.Y.Z)
 # make format   format and fix what can be fixed
+# make capabilities   write what capabilities.yml declares into copier.yml
 # make names    write the names of all dependencies into copier.yml: no project may have one of them
 # make release  cut a release of the template: VERSION=X.Y.Z
 
@@ -12,7 +13,7 @@ WORKERS ?= auto
 ROUNDS ?= 7
 BIN := .venv/bin
 
-.PHONY: try test lint bench ladder before format names release
+.PHONY: try test lint bench ladder before format capabilities names release
 
 try: .venv/installed
 	sh scripts/try.sh "$(PROJECT)"
@@ -45,6 +46,9 @@ before: .venv/installed-dev
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+capabilities: .venv/installed-dev
+	$(BIN)/python scripts/capabilities.py
 
 names: .venv/installed-dev
 	$(BIN)/python scripts/names.py

@@ -77,6 +77,6 @@ FAULTS = [
         "app/metrics/prometheus.py",
         "flush()\n        take_counts()",
         "flush()",
-        "parts_of_the_service_count",
+        "scrape_has_what_was_counted",
     ),
 ]

@@ -292,7 +292,7 @@ async def test_another_kind_of_url_is_refused(
         DatabaseSettings()
 
 
-def test_a_migration_keeps_microseconds() -> None:
+async def test_a_migration_keeps_microseconds() -> None:
     migration = SimpleNamespace(imports=set())
 
     rendered = MIGRATION_OPTIONS["render_item"]("type", UTCDateTime(), migration)
