@@ -18,7 +18,7 @@ FAULTS = [
             "read_pool,\n        max_overflow=0,\n        pool_timeout=settings.timeout,\n        hide_parameters=True,"
         ),
         ("read_pool,\n        max_overflow=0,\n        pool_timeout=settings.timeout,"),
-        "failing_read_logs_no_values",
+        "error_of_a_read_tells_no_values",
     ),
     Fault(
         "app/database/sqlite_errors.py",

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -174,14 +173,14 @@ async def test_a_statement_that_fails_leaves_a_clean_connection(database: Databa
         assert await database.reads.one(SUM, a=n, b=2) == {"sum": n + 2}
 
 
-async def test_a_failing_read_logs_no_values(database: Database) -> None:
+async def test_the_error_of_a_read_tells_no_values(database: Database) -> None:
     name = Table("missing", MetaData(), Column("name", String(20))).c.name
     query = Query(select(name).where(name == bindparam("wanted")))
 
     with pytest.raises(Exception, match="missing") as failed:
         await database.reads.all(query, wanted="hunter2")
 
-    assert "hunter2" not in "".join(format_exception(failed.value))
+    assert "hunter2" not in str(failed.value)
 
 
 async def test_moments_without_a_zone_are_refused(database: Database) -> None:
