@@ -9,7 +9,7 @@ from fastperf_new import releases
 from fastperf_new.questions import Answer
 from scripts.capabilities import declared, written
 from tests.conftest import ROOT
-from tests.support import combinations, name_of
+from tests.harness.support import combinations, name_of
 
 CAPABILITIES = declared()
 

@@ -16,7 +16,7 @@ from tests import faults
 from tests.conftest import ROOT, Render, RunTests
 from tests.faults import CAPABILITIES, cases
 from tests.faults.fault import Case
-from tests.support import name_of
+from tests.harness.support import name_of
 
 MakeUrl = Callable[[object], str]
 MakeUrls = Callable[[Answers], dict[str, str]]

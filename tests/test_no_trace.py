@@ -12,7 +12,7 @@ from fastperf_new.questions import Answer
 from fastperf_new.render import files
 from scripts.capabilities import declared
 from tests.conftest import Render
-from tests.support import name_of, variants
+from tests.harness.support import name_of, variants
 
 # The packages of every project; capabilities.yml has the others.
 ALWAYS = {"alembic", "fastapi", "fastapi-cli", "pydantic-settings", "sqlalchemy"}

@@ -13,7 +13,7 @@ from filelock import FileLock
 from fastperf_new.questions import Answer
 from fastperf_new.render import files
 from tests.conftest import Render, RunTests
-from tests.support import DATABASES, Environment, name_of, variants
+from tests.harness.support import DATABASES, Environment, name_of, variants
 
 MakeUrl = Callable[[object], str]
 
