@@ -14,9 +14,9 @@ from uvicorn.server import Server
 
 from app import connection
 from app.connection import CLOSED, MAX_HEADER_BYTES, MAX_HEADERS, WRITE_BYTES, Connection
+from tests.waiting import HANG
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n"
-WAIT = 20  # seconds, then a test has failed
 LARGE = 20_000_000  # bytes: more than the kernel keeps for a client
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -68,13 +68,13 @@ async def answer(client: Client, request: bytes) -> bytes:
     """Send a request, and return the answer's first line."""
     reader, writer = client
     writer.write(request)
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(HANG):
         return (await reader.readline()).strip()
 
 
 async def ended(client: Client) -> None:
     """Wait until the server has closed the connection."""
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(HANG):
         with suppress(ConnectionError):
             await client[0].read()
 
@@ -183,7 +183,7 @@ async def test_a_client_that_does_not_read_is_cut(
     told = asyncio.Event()
     monkeypatch.setattr(connection.logger, "warning", lambda *_: told.set())
     client[1].write(b"GET /?%d HTTP/1.1\r\n\r\n" % LARGE)
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(HANG):
         await told.wait()
 
     assert closed() == {"slow reader": 1}

@@ -19,6 +19,7 @@ from app.database import BusyError, Database
 from app.errors import ProblemError
 from app.process_pool import Processes, ProcessPool, ProcessPoolSettings
 from tests.computations import compute_for, die, fail, process_after, swallow
+from tests.waiting import HANG
 
 
 @pytest.fixture
@@ -178,7 +179,7 @@ async def test_a_service_that_is_killed_leaves_no_process(tmp_path: Path) -> Non
     try:
         service.send_signal(signal.SIGKILL)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             assert not await service.stdout.read()  # its end: the last that had it open is gone
         await service.wait()
     finally:

@@ -11,6 +11,7 @@ from redis.asyncio import Connection, Redis
 from app.caching import connection as connection_module
 from app.caching.connection import DRIVER, RedisConnection, UnreachableError
 from tests.redis_setup import PREFIX
+from tests.waiting import HANG
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -83,7 +84,7 @@ async def test_who_leaves_takes_nobodys_answer(connection: RedisConnection) -> N
     other = connection.call("ECHO", b"milk")
     first.cancel()
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG):
         assert await second == b"tea"
         assert await other == b"milk"
 
@@ -105,7 +106,7 @@ async def test_a_connection_that_was_closed_is_opened_again(
         await client.client_kill_filter(_id=number)
     await asyncio.sleep(0.05)
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG):
         assert await connection.call("CLIENT", "ID") > number
 
 
@@ -138,7 +139,7 @@ async def test_one_that_falls_silent_is_not_waited_for_longer(
     async with server(polite_at_first) as url:
         connection = RedisConnection(url, timeout=0.1)
         assert await connection.call("SET", CUP, b"tea") == b"OK"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             answers = await asyncio.gather(
                 *(connection.call("GET", f"{n}") for n in range(20)), return_exceptions=True
             )
@@ -172,7 +173,7 @@ async def test_whatever_goes_wrong_nobody_waits_for_ever(monkeypatch: pytest.Mon
     monkeypatch.setattr(Connection, "connect", fail)
     connection = RedisConnection("redis://127.0.0.1:1/0", timeout=0.1)
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG):
         with pytest.raises(UnreachableError):
             await connection.call("GET", "cup")
 
@@ -182,7 +183,7 @@ async def test_what_cannot_be_sent_takes_nobodys_answer(connection: RedisConnect
     first, wrong = connection.call("ECHO", b"tea"), connection.call("GET", "\ud800")
     last = connection.call("ECHO", b"milk")
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG):
         assert [await first, await last] == [b"tea", b"milk"]
         with pytest.raises(UnreachableError):
             await wrong
@@ -221,7 +222,7 @@ async def test_who_asks_while_it_is_closed_does_not_wait(redis_url: str) -> None
     await asyncio.sleep(0)  # it is being opened
     connection.close()
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG):
         with pytest.raises(UnreachableError):
             await answer
         assert await connection.call("ECHO", b"milk") == b"milk"  # and may be used again

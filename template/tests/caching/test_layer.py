@@ -34,6 +34,7 @@ from app.caching.policies import SHORT, Route, query_pairs
 from app.caching.settings import CacheSettings
 from app.observability.context import RequestContext, current_request, shares
 from tests.caching.conftest import Service, token_user
+from tests.waiting import HANG
 
 RANDOM = random.Random(7)  # noqa: S311
 MINUTE = Cached(seconds=60)
@@ -555,7 +556,7 @@ async def test_a_stream_keeps_nobody_waiting(service: Service) -> None:
 
     client = service.serve(CacheSettings(fill_seconds=60), endless=MINUTE)
     asking = [asyncio.create_task(client.get("/endless")) for _ in range(3)]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG):
         await third.wait()
     ended.set()
     await asyncio.gather(*asking)
@@ -595,7 +596,7 @@ async def test_an_answer_is_sent_when_it_is_whole(service: Service, late: str) -
         **{"query_string": b"", "root_path": "", "headers": [], "state": {}},
     }
     asking = asyncio.create_task(service.app(scope, receive, send))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(HANG):
         await whole.wait()
 
     assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]

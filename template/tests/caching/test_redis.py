@@ -18,6 +18,7 @@ from app.database import DatabaseSettings
 from tests.caching.conftest import Service
 from tests.caching.test_layer import MINUTE, slow
 from tests.redis_setup import PREFIX
+from tests.waiting import HANG
 
 TAGS = ["*", "tea"]
 
@@ -426,7 +427,7 @@ async def test_a_silent_redis_is_waited_for_once(
     client = service.serve(thing=MINUTE)
 
     # redis-py waits for 5 seconds by itself.
-    async with asyncio.timeout(4), store.opened():
+    async with asyncio.timeout(HANG), store.opened():
         answers = [await client.get("/thing") for _ in range(20)]
 
     assert [answer.status_code for answer in answers] == [200] * 20

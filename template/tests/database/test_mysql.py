@@ -32,6 +32,7 @@ from app.database import Database, DatabaseSettings, Query, UnavailableError, Wr
 from app.database.core_reads import CoreReads
 from app.observability.tracebacks import format_safely
 from tests.database.scratch import existing
+from tests.waiting import HANG
 
 counters = Table("counters", MetaData(), Column("value", Integer))
 VALUE = Query(select(counters.c.value))
@@ -212,7 +213,7 @@ async def test_a_write_finds_a_dead_one_too(
         dead: Any = (await (await session.connection()).get_raw_connection()).driver_connection
     dead._transport.pause_reading()
 
-    async with asyncio.timeout(20), database.writes.session() as session:
+    async with asyncio.timeout(HANG), database.writes.session() as session:
         raw = await (await session.connection()).get_raw_connection()
         assert raw.driver_connection is not dead
 

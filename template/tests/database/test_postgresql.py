@@ -43,6 +43,7 @@ from app.database.asyncpg_reads import AsyncpgReads
 from app.database.writes import OutcomeUnknownError
 from app.observability.tracebacks import format_safely
 from tests.database.scratch import existing
+from tests.waiting import HANG
 
 metadata = MetaData()
 counters = Table("counters", metadata, Column("value", Integer), Column("list", ARRAY(Integer)))
@@ -145,7 +146,7 @@ async def test_a_read_that_timed_out_is_cancelled_on_the_server(reads: AsyncpgRe
         async with asyncio.timeout(0.1):
             await reads.one(SLEEP, seconds=30)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG):
         while [row for row in await reads.all(MINE) if row["state"] == "active"]:
             continue
         assert await reads.one(VALUE) == {"value": 0}
@@ -430,7 +431,7 @@ class TestSilence:
             dead: Any = raw.driver_connection
         _silence(dead)
 
-        async with asyncio.timeout(20), database.writes.session() as session:
+        async with asyncio.timeout(HANG), database.writes.session() as session:
             raw = await (await session.connection()).get_raw_connection()
             assert raw.driver_connection is not dead
 

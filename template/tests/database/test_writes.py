@@ -18,6 +18,7 @@ from app.database.reads import ReadRoad
 from app.database.writes import ConflictError
 from app.observability.logs import JSONFormatter, TextFormatter
 from tests.database.scratch import existing
+from tests.waiting import HANG
 
 counters = Table("counters", MetaData(), Column("value", Integer, nullable=False))
 VALUE = Query(select(counters.c.value))
@@ -192,7 +193,7 @@ class TestSmallPools:
         return settings.model_copy(update=dict.fromkeys(pools, request.param))
 
     async def test_both_roads_in_one_request_never_lock_up(self, client: AsyncClient) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG):
             responses = await asyncio.gather(*(client.post(f"/both/{n}") for n in range(40)))
 
         assert {response.status_code for response in responses} == {200}
