@@ -151,11 +151,13 @@ async def test_requests_that_wait_for_an_answer_are_limited(connect: Connect) ->
 async def test_a_request_that_does_not_end_is_cut(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, before: int, sent: bytes
 ) -> None:
-    monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
+    if not before:
+        monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
     client = await connect()
-    for _ in range(before):
+    if before:
         assert await answer(client, GET + b"\r\n") == b"HTTP/1.1 200 OK"
         await client[0].readuntil(b"\r\n\r\naa")
+        monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
     client[1].write(sent or b"\r\n" * before)
     await ended(client)
 
@@ -165,12 +167,22 @@ async def test_a_request_that_does_not_end_is_cut(
 async def test_a_connection_that_waits_for_its_next_request_stays(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
+    loop, timers = asyncio.get_running_loop(), []
+    call_later: Any = loop.call_later
+
+    def note(seconds: float, callback: Callable[..., object], *args: Any, **more: Any) -> Any:
+        timer = call_later(seconds, callback, *args, **more)
+        if args == ("slow request",):
+            timers.append(timer)
+        return timer
+
+    monkeypatch.setattr(loop, "call_later", note)
     client = await connect()
     for _ in range(2):
         assert await answer(client, GET + b"\r\n") == b"HTTP/1.1 200 OK"
         await client[0].readuntil(b"\r\n\r\naa")
-        await asyncio.sleep(0.3)
+        assert timers
+        assert all(timer.cancelled() for timer in timers)
 
     assert not closed()
 

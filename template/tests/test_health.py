@@ -50,13 +50,14 @@ class TestBusy:
         state: dict[str, Database],
         monkeypatch: pytest.MonkeyPatch,
     ) -> Gate:
-        full = Gate(1, queue=request.param, timeout=5)
+        full = Gate(1, queue=request.param, timeout=2 * HANG)
         await full.enter()
         reads = state["database"].reads
         await reads.all(TABLES)
         full.answered = reads.gate.answered
         monkeypatch.setattr(reads, "gate", full)
         monkeypatch.setattr(health, "READY_TIMEOUT", 0.2)
+        monkeypatch.setattr(health, "RECENT", HANG)
         return full
 
     async def test_a_busy_service_stays_ready(self, client: AsyncClient, full: Gate) -> None:

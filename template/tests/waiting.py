@@ -1,7 +1,9 @@
 """Waiting for a state or an event, never for a time: a busy machine may be slow."""
 
 import asyncio
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 HANG = 30.0  # seconds, after which a test hangs; far more than a slow machine takes
 
@@ -15,3 +17,19 @@ async def until(reached: Callable[[], object]) -> None:
     async with asyncio.timeout(HANG):
         while not reached():  # noqa: ASYNC110  (a state has no event)
             await asyncio.sleep(0.005)
+
+
+@contextmanager
+def no_hang() -> Iterator[None]:
+    """Raise TimeoutError in code that blocks or computes for more than `HANG` seconds."""
+
+    def fail(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.setitimer(signal.ITIMER_REAL, HANG)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

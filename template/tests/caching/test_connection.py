@@ -11,7 +11,7 @@ from redis.asyncio import Connection, Redis
 from app.caching import connection as connection_module
 from app.caching.connection import DRIVER, RedisConnection, UnreachableError
 from tests.redis_setup import PREFIX
-from tests.waiting import HANG
+from tests.waiting import HANG, until
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -104,7 +104,7 @@ async def test_a_connection_that_was_closed_is_opened_again(
     number = await connection.call("CLIENT", "ID")
     async with Redis.from_url(redis_url, driver_info=DRIVER) as client:
         await client.client_kill_filter(_id=number)
-    await asyncio.sleep(0.05)
+    await until(lambda: connection._link is None)  # the end of the connection arrives
 
     async with asyncio.timeout(HANG):
         assert await connection.call("CLIENT", "ID") > number
@@ -137,7 +137,7 @@ async def test_one_that_falls_silent_is_not_waited_for_longer(
         writer.close()
 
     async with server(polite_at_first) as url:
-        connection = RedisConnection(url, timeout=0.1)
+        connection = RedisConnection(url, timeout=1)
         assert await connection.call("SET", CUP, b"tea") == b"OK"
         async with asyncio.timeout(HANG):
             answers = await asyncio.gather(
@@ -160,7 +160,7 @@ async def test_what_does_not_speak_like_redis_is_unreachable(words: bytes) -> No
 
     async with server(odd) as url:
         connection = RedisConnection(url, timeout=0.1)
-        await asyncio.wait([connection.call("GET", "cup")], timeout=2)
+        await asyncio.wait([connection.call("GET", "cup")], timeout=HANG)
         with pytest.raises(UnreachableError):
             await connection.call("GET", "cup")
         connection.close()
@@ -209,7 +209,7 @@ async def test_one_that_is_not_to_be_asked_now_is_left(
         connection = RedisConnection(url, timeout=5)
         with pytest.raises(UnreachableError):
             await connection.call("SET", CUP, b"tea")
-        await asyncio.sleep(0.1)
+        await until(connection.may_try)
         assert await connection.call("SET", CUP, b"tea") == b"OK"
         connection.close()
 
@@ -229,14 +229,21 @@ async def test_who_asks_while_it_is_closed_does_not_wait(redis_url: str) -> None
     connection.close()
 
 
-async def test_one_that_is_always_busy_is_not_cut_off(redis_url: str) -> None:
-    connection = RedisConnection(redis_url, timeout=0.05)
+async def test_one_that_is_always_busy_is_not_cut_off(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = RedisConnection(redis_url, timeout=HANG)
     number = await connection.call("CLIENT", "ID")
+    now, ahead = monotonic(), 0.9 * HANG
+    monkeypatch.setattr(connection_module, "monotonic", lambda: now + ahead)
+    last = connection.call("PING")
+    connection._send()
+    assert connection._link
 
-    until = monotonic() + 0.3
-    while monotonic() < until:
-        await connection.call("PING")
+    ahead = 1.1 * HANG  # the time of the first is over, but that has its answer
+    connection._link._look()
 
+    await last
     assert await connection.call("CLIENT", "ID") == number
     connection.close()
 
@@ -247,6 +254,7 @@ async def test_what_was_refused_is_left_alone_for_a_moment(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
+    monkeypatch.setattr(connection_module, "PAUSE", HANG)
     with pytest.raises(UnreachableError):
         await connection.call("SET", "one-word-too-few")
     assert not connection.may_try("SET")

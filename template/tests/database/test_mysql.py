@@ -99,8 +99,12 @@ async def test_a_broken_connection_is_unavailable_and_then_replaced(
 ) -> None:
     before = await reads.one(ID)
     assert before
-    sleeping = asyncio.create_task(reads.one(SLEEP, seconds=30))
-    await asyncio.sleep(0.2)
+    sleeping = asyncio.create_task(reads.one(SLEEP, seconds=3 * HANG))
+    running = text("SELECT info FROM information_schema.processlist WHERE id = :id")
+    async with asyncio.timeout(HANG), database.writes.engine.connect() as connection:
+        statement = None
+        while "sleep" not in str(statement).lower():
+            statement = (await connection.execute(running, before)).scalar()
 
     await kill(database, before["id"])
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from threading import Event, Thread, current_thread
 from threading import enumerate as enumerate_threads
 from time import monotonic
@@ -109,11 +110,14 @@ async def test_a_full_queue_holds_nobody_up(
 async def test_a_broker_that_fails_is_left_alone_for_a_while(
     database: Database, scheme: str, counted: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    def dropped(number: int) -> bool:
+        return counted["DROPPED"] == number
+
     sender = Sent(fails=True)
     async with opened(database, TaskSettings(broker_url=f"{scheme}://"), sender):
         for number in range(1, 6):
             await add_jobs(database)
-            await until(lambda number=number: counted["DROPPED"] >= number)
+            await until(partial(dropped, number))
         assert sender.tries == counted["FAILURES"] == 1
 
         sender.fails = False
