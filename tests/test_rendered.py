@@ -293,7 +293,7 @@ DATA_FAULTS = [
     ),
     (DATA + "postgresql_errors.py", '"40": Verdict.AGAIN', '"40": Verdict.BUG', "pass_later"),
     (DATA + "asyncpg_reads.py", "            self.renew()\n", "", "finds_all_that_are_dead"),
-    (DATA + "asyncpg_reads.py", "asyncio.timeout(PING)", "asyncio.timeout(9)", "fail_the_probe"),
+    (DATA + "asyncpg_reads.py", "asyncio.timeout(PING)", "asyncio.timeout(99)", "fail_the_probe"),
     (
         DATA + "postgresql.py",
         "any_(bindparam(name, type_=ARRAY(column.type)))",
@@ -1308,6 +1308,7 @@ OUTBOUND_FAULTS = [
     ),
     ("sqlite", OUTBOUND, "if response.status_code == 503 and", "if False and", "a_get_is_tried"),
     ("sqlite", OUTBOUND, "RemoteProtocolError, _Busy", "_Busy", "a_get_is_tried"),
+    ("sqlite", OUTBOUND, "_PASSING = (", "_PASSING = (TimeoutException, ", "is_not_asked_again"),
     (
         "sqlite",
         OUTBOUND,
@@ -1382,7 +1383,7 @@ PROCESS_POOL_FAULTS = [
     ),
     ("sqlite", POOL, "cpus() // self._servers", "cpus()", "number_of_processes"),
     ("sqlite", WORK, "signal.ITIMER_REAL, seconds", "signal.ITIMER_REAL, 0", "and_stops"),
-    ("sqlite", WORK, "signal.ITIMER_REAL, 0)", "signal.ITIMER_REAL, seconds)", "and_stops"),
+    ("sqlite", WORK, "signal.ITIMER_REAL, 0)", "signal.ITIMER_REAL, seconds)", "nothing_to_do"),
     ("sqlite", WORK, "OutOfTimeError(BaseException)", "OutOfTimeError(Exception)", "and_stops"),
     ("sqlite", WORK, "service.join()", "return", "leaves_no_process"),
     ("sqlite", "app/items/similarity.py", "matcher.ratio()", "-matcher.ratio()", "most_similar"),

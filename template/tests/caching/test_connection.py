@@ -20,7 +20,7 @@ CUP = f"{PREFIX}:cup"
 
 @pytest.fixture
 async def connection(redis_url: str) -> AsyncIterator[RedisConnection]:
-    connection = RedisConnection(redis_url, timeout=5)
+    connection = RedisConnection(redis_url, timeout=HANG)
     yield connection
     connection.close()
 
@@ -68,7 +68,7 @@ async def test_what_is_asked_at_once_is_sent_at_once() -> None:
     heard: list[bytes] = []
 
     async with server(polite(heard)) as url:
-        connection = RedisConnection(url, timeout=5)
+        connection = RedisConnection(url, timeout=HANG)
         await connection.call("PING")
         heard.clear()
         await asyncio.gather(*(connection.call("MGET", f"key:{n % 10}") for n in range(100)))
@@ -114,7 +114,7 @@ async def test_its_name_and_password_are_those_of_the_url() -> None:
     heard: list[bytes] = []
 
     async with server(polite(heard)) as url:
-        connection = RedisConnection(url.replace("redis://", "redis://cook:hunter2@"), timeout=5)
+        connection = RedisConnection(url.replace("redis://", "redis://cook:hunter2@"), timeout=HANG)
         await connection.call("PING")
         connection.close()
 
@@ -206,7 +206,7 @@ async def test_one_that_is_not_to_be_asked_now_is_left(
         writer.close()
 
     async with server(demoted) as url:
-        connection = RedisConnection(url, timeout=5)
+        connection = RedisConnection(url, timeout=HANG)
         with pytest.raises(UnreachableError):
             await connection.call("SET", CUP, b"tea")
         await until(connection.may_try)
@@ -217,7 +217,7 @@ async def test_one_that_is_not_to_be_asked_now_is_left(
 
 
 async def test_who_asks_while_it_is_closed_does_not_wait(redis_url: str) -> None:
-    connection = RedisConnection(redis_url, timeout=5)
+    connection = RedisConnection(redis_url, timeout=HANG)
     answer = connection.call("ECHO", b"tea")
     await asyncio.sleep(0)  # it is being opened
     connection.close()

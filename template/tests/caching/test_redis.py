@@ -236,7 +236,7 @@ async def test_a_write_is_told_as_the_service_stops(
     stores: list[RedisStore], redis_url: str
 ) -> None:
     await fill(stores[0], entry())
-    store = RedisStore(CacheSettings(url=redis_url, timeout=5))
+    store = RedisStore(CacheSettings(url=redis_url, timeout=HANG))
 
     async with store.opened():
         with without_redis(store):
