@@ -933,6 +933,7 @@ async def test_the_time_it_takes_is_told(service: Service) -> None:
         await client.get("/slow")
 
     asking = [asyncio.create_task(ask(context)) for context in requests]
+    await it.begun.wait()
     await until(lambda: service.waits == 1)
     moment = perf_counter()
     it.may_end.set()
