@@ -236,7 +236,7 @@ def test_a_restarted_database_costs_503s_while_it_is_away_and_no_more(
 async def commits_that_wait(server: Server, expected: int) -> None:
     """Return once so many commits wait for a standby."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-    for _ in range(200):
+    for _ in range(10 * HANG):
         found = int(execute(server, waiting))
         if found == expected:
             return
@@ -349,7 +349,7 @@ def test_saturated_roads_are_first_come_first_served(
     environment: Environment,
     database_url: Callable[[object], str],
 ) -> None:
-    """SQLAlchemy's pool alone is not, so the proof can fail. `make bench` has what that costs."""
+    """SQLAlchemy's pool alone is not, so the proof can fail; `make bench` measures the difference."""
     folder = project("postgresql")
     env = {"DATABASE_URL": database_url("postgresql")}
     environment.run("alembic", "upgrade", "head", cwd=folder, env=env)

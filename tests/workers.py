@@ -69,7 +69,7 @@ class Celery:
 
     def metric(self, name: str, **labels: str) -> float:
         """Return what a scrape says of a metric, all in all."""
-        text = httpx2.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5).text
+        text = httpx2.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=PATIENCE).text
         found = re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", text, re.MULTILINE)
         wanted = [f'{label}="{value}"' for label, value in labels.items()]
         return sum(float(number) for has, number in found if all(want in has for want in wanted))
