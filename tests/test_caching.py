@@ -272,7 +272,7 @@ def test_a_redis_that_is_gone_is_tried_once_and_costs_no_answer(
         async with service.connected(8) as pools, asyncio.TaskGroup() as asking:
             for number, connection in enumerate(one for some in pools for one in some):
                 asking.create_task(clients.client(number, connection))
-            async with asyncio.timeout(2 * PATIENCE):
+            async with asyncio.timeout(5 * PATIENCE):
                 await leave_and_return(service, clients)
             clients.over = True
         return clients
