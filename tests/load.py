@@ -91,7 +91,7 @@ class Load:
     async def answers(self, number: int) -> None:
         """Wait for so many more good answers."""
         wanted = self.statuses[200] + number
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while self.statuses[200] < wanted:  # noqa: ASYNC110  (clients would have to know)
                 await asyncio.sleep(0.01)
 

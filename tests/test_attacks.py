@@ -22,7 +22,7 @@ from tests.support import SERVERS, Environment, free_port, production_command, s
 MEGABYTE = 1_048_576
 GROWTH = 0.3  # of the idle memory, and a body
 HELD = 0.5  # seconds of CPU before the event loop turns: liveness takes two turns, within 1 s
-HANG = 60  # seconds
+HANG = 120  # seconds
 CUT = (ConnectionError, asyncio.IncompleteReadError, TimeoutError)
 
 Attack = Callable[[int], Coroutine[None, None, None]]

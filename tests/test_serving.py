@@ -19,7 +19,7 @@ from tests.support import SERVERS, Environment, free_port, production_command, s
 
 WORKERS = 2
 CLIENTS = 8
-HANG = 60  # seconds: no test depends on how fast a machine is
+HANG = 120  # seconds: no test depends on how fast a machine is
 
 # Planted beside the example: who answers, after how many seconds of waiting or of blocking.
 WORKER = """

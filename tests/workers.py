@@ -18,7 +18,7 @@ import httpx2
 from tests.servers import Server, execute
 from tests.support import Environment, free_port, production_command, started
 
-PATIENCE = 60.0  # seconds: only what hangs takes longer
+PATIENCE = 120.0  # seconds: only what hangs takes longer
 names = count()
 
 
