@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import Render
 from tests.support import SERVERS, Environment, free_port, production_command, started
-from tests.workers import wait_until
+from tests.workers import PATIENCE, wait_until
 
 # 100 routes, planted beside the example.
 ROUTES = """
@@ -46,13 +46,19 @@ def running(
     words = production_command(project, port)
     env = environment.variables(WEB_CONCURRENCY=2, LOG_LEVEL="WARNING")
 
-    def ask(path: str) -> str:
-        # A connection of its own: any worker may take it.
-        answer = httpx2.get(f"http://127.0.0.1:{port}{path}", timeout=60)
-        assert answer.status_code == 200
-        return answer.text
+    # A connection for each request: any worker may take it.
+    each = httpx2.Limits(max_keepalive_connections=0)
+    url = f"http://127.0.0.1:{port}"
+    with (
+        started(words, project, port, env=env) as (process, _),
+        httpx2.Client(base_url=url, limits=each, timeout=PATIENCE) as client,
+    ):
 
-    with started(words, project, port, env=env) as (process, _):
+        def ask(path: str) -> str:
+            answer = client.get(path)
+            assert answer.status_code == 200
+            return answer.text
+
         yield ask, process.pid
 
 
