@@ -21,7 +21,7 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from app.database import DatabaseSettings, Query, open_database
-from app.database.asyncpg_reads import connect_options
+from app.database.postgresql_url import connect_options
 from app.items import queries
 from app.items.models import Item
 
