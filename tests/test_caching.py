@@ -49,8 +49,8 @@ LATER = READ + "    import asyncio\n    await asyncio.sleep(0.003)\n"
 # Here a Redis that is slow because the machine is busy would be one that cannot be reached.
 PATIENT = {"CACHE_TIMEOUT": 5, "CACHE_FILL_SECONDS": 60}
 
-# A Redis that failed is left alone for hours, which pass when a test says so: what is asked of
-# it meanwhile can be counted, on any machine.
+# A Redis that failed is left alone until the test moves this clock on, so the attempts can be
+# counted on any machine.
 CLOCK = """from time import monotonic as _monotonic
 
 
@@ -149,7 +149,7 @@ def replace(file: Path, old: str, new: str) -> None:
 
 
 def plant_clock(project: Path) -> Callable[[], None]:
-    """Have Redis left alone until the function that is returned was called."""
+    """Plant a clock, and return the function that moves it on."""
     hours = project.parent / "hours"
     hours.write_text("0")
     module = project / "app/caching/connection.py"
@@ -166,8 +166,8 @@ def plant_clock(project: Path) -> Callable[[], None]:
     return let_pass
 
 
-def with_time(project: Path) -> Path:
-    """Let a worker keep the right to make an entry, however busy the machine is."""
+def keep_leases(project: Path) -> Path:
+    """Make leases so long that no busy machine ends one."""
     replace(project / "app/caching/redis.py", "\nLEASE = 0.5 ", "\nLEASE = 60.0 ")
     return project
 
@@ -199,7 +199,7 @@ def test_what_two_workers_miss_at_once_runs_once(
             ]
 
     settings = {"WEB_CONCURRENCY": WORKERS, "REDIS_URL": redis_url(), **PATIENT}
-    with serving(with_time(project(cache="redis")), environment, **settings) as service:
+    with serving(keep_leases(project(cache="redis")), environment, **settings) as service:
         answers = asyncio.run(ask(service))
         wait_until(lambda: service.outcomes("/slow/").total() == rounds * WORKERS * each)
         outcomes, errors = service.outcomes("/slow/"), service.errors()
@@ -523,7 +523,7 @@ def test_the_metrics_of_all_workers_add_up(
         return asked
 
     settings = {"WEB_CONCURRENCY": WORKERS, "REDIS_URL": redis_url(), **PATIENT}
-    with serving(with_time(project(cache="redis")), environment, **settings) as service:
+    with serving(keep_leases(project(cache="redis")), environment, **settings) as service:
         asked = asyncio.run(ask(service))
         routes = ("/items", "/items/{item_id}")
 

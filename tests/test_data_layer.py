@@ -396,7 +396,7 @@ def test_a_full_queue_and_a_long_wait_refuse_before_a_place_comes_free(
     settings: dict[str, Any],
     refused: int,
 ) -> None:
-    """One of eight requests has the only place, and keeps it until all others that may be are refused."""
+    """One of eight requests has the only place, and keeps it until the others were refused."""
     server = own_server("postgresql")
 
     async def load(service: Service) -> tuple[list[httpx2.Response], list[httpx2.Response]]:

@@ -116,7 +116,7 @@ def test_every_scrape_tells_of_all_workers_and_of_the_dead(
 def test_a_scrape_of_100_routes_has_a_sample_a_bucket_and_no_more(
     rendered: Render, environment: Environment, tmp_path: Path
 ) -> None:
-    """Samples are not repeated for each worker: their number sets the cost, which `make bench` has."""
+    """Samples are not repeated for each worker. `make bench` measures the cost of a scrape."""
     with running(rendered, environment, tmp_path, "uvicorn") as (ask, _):
         for number in range(100):
             for _ in range(6):  # both workers get some

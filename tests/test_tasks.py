@@ -321,7 +321,7 @@ async def post(client: Client, number: int) -> None:
 
 @pytest.mark.parametrize("kind", BROKERS)
 def test_a_broker_that_is_gone_or_silent_holds_up_no_request(stands: Stands, kind: str) -> None:
-    """Requests are answered while the publisher still waits for it, or leaves it alone."""
+    """Requests are answered while the publisher waits for the broker, or leaves it alone."""
     if absent := missing(*PROGRAMS[kind]):
         pytest.skip(f"{absent[0]} is not installed: run scripts/servers.sh as root")
     with RUN[kind]() as broker:
@@ -346,7 +346,7 @@ def test_a_broker_that_is_gone_or_silent_holds_up_no_request(stands: Stands, kin
 
             broker.pause()
             asyncio.run(post(client, POSTS))
-            # The first of them still waits for an answer of the broker's.
+            # The publisher still waits for the answer to the first of them.
             assert counted("jobs_published") == published
             assert counted("jobs_publish_failures") == 0
             broker.resume()

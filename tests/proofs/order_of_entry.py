@@ -1,7 +1,7 @@
-"""Many clients on a small pool: does anybody pass those who wait?
+"""Count how often a call passes one that arrived earlier, with many clients on a small pool.
 
-Runs in a project's folder with its interpreter, on DATABASE_URL. Prints for each road, and for
-SQLAlchemy's pool alone, how often a call got its connection before one that came earlier.
+Runs in a project's folder with its interpreter, on DATABASE_URL. Prints the counts of each road,
+and of SQLAlchemy's pool alone.
 """
 
 import asyncio
