@@ -12,8 +12,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from tests.servers import execute, missing, postgresql, url_of
-from tests.support import clean_environment, free_port, serving
+from tests.harness.servers import execute, missing, postgresql, url_of
+from tests.harness.support import clean_environment, free_port, serving
 
 ROOT = Path(__file__).parent.parent
 ROUNDS, SECONDS = 5, 2

@@ -12,8 +12,8 @@ import httpx2
 import pytest
 
 from tests.conftest import Render
-from tests.support import SERVERS, Environment, free_port, production_command, started
-from tests.workers import PATIENCE, wait_until
+from tests.harness.support import SERVERS, Environment, free_port, production_command, started
+from tests.harness.workers import PATIENCE, wait_until
 
 # 100 routes, planted beside the example.
 ROUTES = """
