@@ -362,6 +362,19 @@ async def test_a_command_that_redis_refuses_takes_nothing_with_it(
         assert (await stores[1].get(b"key", TAGS)).entry  # hits go on
 
 
+async def test_a_closed_store_leaves_no_task(redis_url: str) -> None:
+    store = RedisStore(CacheSettings(url=redis_url))
+    others = asyncio.all_tasks()
+    async with store.opened():
+        filling = asyncio.create_task(store.begin(b"key", TAGS))
+        await asyncio.sleep(0)
+        filling.cancel()
+        with suppress(asyncio.CancelledError):
+            await filling
+
+    assert asyncio.all_tasks() == others
+
+
 async def test_an_entry_of_another_release_is_not_read(
     stores: list[RedisStore], redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
