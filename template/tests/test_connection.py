@@ -15,9 +15,9 @@ from uvicorn.server import Server
 
 from app import connection
 from app.connection import CLOSED, MAX_HEADER_BYTES, MAX_HEADERS, WRITE_BYTES, Connection
+from tests.waiting import HANG
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n"
-WAIT = 20  # seconds, then a test has failed
 LARGE = 20_000_000  # bytes: more than the kernel keeps for a client
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -82,13 +82,13 @@ async def answer(client: Client, request: bytes) -> bytes:
     """Send a request, and return the answer's first line."""
     reader, writer = client
     writer.write(request)
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(HANG):
         return (await reader.readline()).strip()
 
 
 async def ended(client: Client) -> None:
     """Wait until the server has closed the connection."""
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(HANG):
         with suppress(ConnectionError):
             await client[0].read()
 
@@ -182,11 +182,13 @@ async def test_requests_that_wait_for_an_answer_are_limited(connect: Connect) ->
 async def test_a_request_that_does_not_end_is_cut(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, before: int, sent: bytes
 ) -> None:
-    monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
+    if not before:
+        monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
     client = await connect()
-    for _ in range(before):
+    if before:
         assert await answer(client, GET + b"\r\n") == b"HTTP/1.1 200 OK"
         await client[0].readuntil(b"\r\n\r\naa")
+        monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
     client[1].write(sent or b"\r\n" * before)
     await ended(client)
 
@@ -196,12 +198,22 @@ async def test_a_request_that_does_not_end_is_cut(
 async def test_a_connection_that_waits_for_its_next_request_stays(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
+    loop, timers = asyncio.get_running_loop(), []
+    call_later: Any = loop.call_later
+
+    def note(seconds: float, callback: Callable[..., object], *args: Any, **more: Any) -> Any:
+        timer = call_later(seconds, callback, *args, **more)
+        if args == ("slow request",):
+            timers.append(timer)
+        return timer
+
+    monkeypatch.setattr(loop, "call_later", note)
     client = await connect()
     for _ in range(2):
         assert await answer(client, GET + b"\r\n") == b"HTTP/1.1 200 OK"
         await client[0].readuntil(b"\r\n\r\naa")
-        await asyncio.sleep(0.3)
+        assert timers
+        assert all(timer.cancelled() for timer in timers)
 
     assert not closed()
 
@@ -214,7 +226,7 @@ async def test_a_client_that_does_not_read_is_cut(
     told = asyncio.Event()
     monkeypatch.setattr(connection.logger, "warning", lambda *_: told.set())
     client[1].write(b"GET /?%d HTTP/1.1\r\n\r\n" % LARGE)
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(HANG):
         await told.wait()
 
     assert closed() == {"slow reader": 1}
@@ -229,7 +241,7 @@ async def test_an_idle_client_that_leaves_its_answer_unread_is_a_slow_reader(
     monkeypatch.setattr(connection, "WRITE_SECONDS", 3600)
     client = await connect()
     client[1].write(b"GET /?%d HTTP/1.1\r\n\r\n" % LARGE)
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(HANG):
         await told.wait()
 
     assert closed() == {"slow reader": 1}

@@ -19,6 +19,7 @@ from app.guard import NO_CONTENT, NO_SNIFFING, GuardSettings
 from app.observability.finished import finished_requests
 from app.observability.logs import RequestRecord
 from tests.sockets import converse
+from tests.waiting import HANG
 
 
 @pytest.fixture(autouse=True)
@@ -276,7 +277,7 @@ async def test_a_head_ends_a_stream_and_is_logged_as_one(
         return StreamingResponse(parts())
 
     caplog.set_level(logging.INFO)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG):
         answer = await client.head("/endless/story")
     finished_requests.flush()
 

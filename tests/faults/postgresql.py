@@ -79,7 +79,7 @@ FAULTS = [
     Fault(
         "app/database/asyncpg_reads.py",
         "asyncio.timeout(PING)",
-        "asyncio.timeout(9)",
+        "asyncio.timeout(99)",
         "fail_the_probe",
     ),
     Fault(

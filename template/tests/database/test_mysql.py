@@ -42,6 +42,7 @@ from app.database.core_reads import CoreReads
 from app.database.verdicts import UnfitError
 from app.observability.tracebacks import format_safely
 from tests.database.scratch import existing
+from tests.waiting import HANG
 
 counters = Table("counters", MetaData(), Column("value", Integer))
 VALUE = Query(select(counters.c.value))
@@ -108,8 +109,12 @@ async def test_a_broken_connection_is_unavailable_and_then_replaced(
 ) -> None:
     before = await reads.one(ID)
     assert before
-    sleeping = asyncio.create_task(reads.one(SLEEP, seconds=30))
-    await asyncio.sleep(0.2)
+    sleeping = asyncio.create_task(reads.one(SLEEP, seconds=3 * HANG))
+    running = text("SELECT info FROM information_schema.processlist WHERE id = :id")
+    async with asyncio.timeout(HANG), database.writes.engine.connect() as connection:
+        statement = None
+        while "sleep" not in str(statement).lower():
+            statement = (await connection.execute(running, before)).scalar()
 
     await kill(database, before["id"])
 
@@ -236,7 +241,7 @@ async def test_a_write_finds_a_dead_one_too(
         dead: Any = (await (await session.connection()).get_raw_connection()).driver_connection
     dead._transport.pause_reading()
 
-    async with asyncio.timeout(20), database.writes.session() as session:
+    async with asyncio.timeout(HANG), database.writes.session() as session:
         raw = await (await session.connection()).get_raw_connection()
         assert raw.driver_connection is not dead
 
@@ -248,7 +253,7 @@ async def test_a_machine_that_vanishes_is_noticed(database: Database, reads: Cor
             options = driver._transport.get_extra_info("socket")
             assert options.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
             assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
-            assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+            assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == HANG * 1000
 
 
 SECRET = "hunter2"  # noqa: S105

@@ -13,6 +13,7 @@ from app.jobs.kinds import Kind, Queue, all_kinds
 from app.jobs.outbox import enqueue
 from tests.jobs.asked import finished
 from tests.jobs.kinds import Words, echo
+from tests.waiting import HANG
 
 pytestmark = pytest.mark.usefixtures("anybody_may_ask")
 
@@ -38,11 +39,11 @@ async def test_how_far_it_is_can_be_asked(add_kind: Add, client: AsyncClient) ->
     def wait(work: Any, _: Words) -> None:
         work.progress(0.5)
         loop.call_soon_threadsafe(half.set)
-        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(HANG)
 
     add_kind(wait)
     asked = await client.post("/jobs", json={"kind": "test"})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG):
         await half.wait()
 
     job = (await client.get(asked.headers["location"])).json()
