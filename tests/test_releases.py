@@ -58,7 +58,8 @@ def test_an_unknown_release_is_refused() -> None:
 def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(ROOT / "template", copy / "template")
-    shutil.copy(ROOT / "copier.yml", copy)
+    for name in ("copier.yml", "changes.yml"):
+        shutil.copy(ROOT / name, copy)
     for left_over in ("app/__pycache__/main.pyc", ".mypy_cache/a", ".venv/bin/python"):
         (copy / "template" / left_over).parent.mkdir(parents=True, exist_ok=True)
         (copy / "template" / left_over).touch()
