@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fastperf_new import releases
+from fastperf_new import changes, releases
 from fastperf_new.errors import RefusedError, WrongInputError
 from tests.conftest import ROOT
 
@@ -74,6 +74,8 @@ def test_a_checkout_that_differs_from_the_release_says_so(
     newest.unpack(tmp_path)
     monkeypatch.setattr(releases, "checkout", lambda: tmp_path)
     assert releases.current() == newest
+    (tmp_path / changes.FILE).write_text(changes.EMPTY)  # of the next one
+    assert releases.current() == newest
 
     (tmp_path / "template" / "new.txt").write_text("new\n")
     assert releases.current().commit == "development"
@@ -131,6 +133,35 @@ def test_a_release_is_cut_once(checkout: Path) -> None:
     ).stdout.split()
     assert tag[0] == tag[1]
     assert "is not newer than 9.9.9" in cut(checkout, "9.9.9").stderr
+
+
+def test_a_release_takes_its_list_of_changes_and_leaves_an_empty_one(checkout: Path) -> None:
+    listed = checkout / changes.FILE
+    listed.write_text("notes: [{text: Look at your settings.}]\n")
+    set_version(checkout, "9.9.9")
+
+    done = cut(checkout, "9.9.9")
+
+    assert done.returncode == 0, done.stderr
+    content = (checkout / "src/fastperf_new/releases/9.9.9.zip").read_bytes()
+    release = releases.Release("9.9.9", content)
+    assert release.changes.notes == (changes.Note("Look at your settings."),)
+    assert listed.read_text() == changes.EMPTY
+    status = ["git", "status", "--porcelain"]
+    assert subprocess.check_output(status, cwd=checkout, text=True) == ""
+
+
+def test_a_list_of_changes_that_is_not_true_is_not_released(checkout: Path) -> None:
+    (checkout / changes.FILE).write_text("modules: {app.nowhere: app.main}\n")
+    set_version(checkout, "9.9.9")
+
+    done = cut(checkout, "9.9.9")
+
+    assert done.returncode == 1
+    assert (
+        "changes.yml is not right:\nmodules: the release before has no app.nowhere." in done.stderr
+    )
+    assert not (checkout / "src/fastperf_new/releases/9.9.9.zip").exists()
 
 
 def test_a_release_needs_its_version_and_its_changes_told(checkout: Path) -> None:

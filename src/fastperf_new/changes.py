@@ -103,7 +103,7 @@ def _removed(found: object) -> list[str]:
     if not isinstance(found, list):
         raise ChangesError(f"removed of {FILE} must be a list.")
     for path in found:
-        if not isinstance(path, str) or not _PATH.fullmatch(path):
+        if not isinstance(path, str) or not _PATH.fullmatch(path) or ".." in path:
             raise ChangesError(f"removed of {FILE} cannot have {path!r}.")
     return found
 

@@ -55,9 +55,9 @@ def find(text: str, place: Place) -> mentions.Found:
     try:
         with warnings.catch_warnings(action="ignore"):
             tree = ast.parse(text.encode())
+        return _File(text, tree, place).found
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         raise UnreadableError(place.old) from None
-    return _File(text, tree, place).found
 
 
 @dataclass

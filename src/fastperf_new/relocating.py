@@ -190,18 +190,20 @@ class _Work:
         content = self._contents.get(entry.oid)
         if content is None or not is_file(entry) or not _is_text(path) or b"\0" in content:
             return None
+        is_python = path.endswith(_PYTHON)
         try:
             text = content.decode()
         except UnicodeError:
+            if is_python and references.may_refer(content.decode("latin-1"), self._place(path)):
+                self.unreadable.add((path, entry))
             return None
         mark = "\ufeff" if text.startswith("\ufeff") else ""
         text = text.removeprefix("\ufeff")
-        place = Place(path, self.path(path), self.moves, self._exists, self._has)
+        place = self._place(path)
         if not references.may_refer(text, place):
             return None
         try:
-            find = references.find if path.endswith(_PYTHON) else mentions.find
-            found = find(text, place)
+            found = (references if is_python else mentions).find(text, place)
         except references.UnreadableError:
             self.unreadable.add((path, entry))
             return None
@@ -209,6 +211,9 @@ class _Work:
         if not found.edits:
             return None
         return (mark + mentions.applied(text, found.edits)).encode()
+
+    def _place(self, path: str) -> Place:
+        return Place(path, self.path(path), self.moves, self._exists, self._has)
 
     def _tidied(self, tree: _Tree, texts: Mapping[str, bytes]) -> dict[str, bytes]:
         """Return rewritten files, the Python of them in order where it was before."""

@@ -178,14 +178,15 @@ def _count(result: Updated) -> int:
 
 def _moves(result: Updated) -> None:
     """Print how much moved with the releases."""
-    if not result.moved and not result.rewritten:
-        return
-    own = len(result.rewritten)
-    files = "file" if own == 1 else "files"
-    typer.echo(
-        f"{len(result.moved)} files moved; references to what moved were rewritten"
-        f" in {own} {files} of yours."
-    )
+    if result.moved or result.rewritten:
+        typer.echo(
+            f"{_files(len(result.moved))} moved; references to what moved were rewritten"
+            f" in {_files(len(result.rewritten))} of yours."
+        )
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number} files"
 
 
 def _shown(line: str) -> str:
