@@ -48,6 +48,7 @@ class _Modules:
 
     def __init__(self, paths: Iterable[str], trees: Mapping[str, ast.Module]) -> None:
         self.trees = trees
+        self._names: dict[str, frozenset[str]] = {}
         self.files = {name: path for path in sorted(paths) for name in _modules(path)}
         self.packages = {
             name.rsplit(".", depth)[0]
@@ -68,7 +69,9 @@ class _Modules:
         tree = self.trees.get(self.files[module])
         if tree is None or (attribute.startswith("__") and attribute.endswith("__")):
             return True
-        found = set(names(tree.body))
+        if module not in self._names:
+            self._names[module] = frozenset(names(tree.body))
+        found = self._names[module]
         return attribute in found or "*" in found or "__getattr__" in found
 
 

@@ -78,12 +78,19 @@ class Scratch:
         return self.line("write-tree", index="replaced.index")
 
     def files(self, tree: str) -> dict[str, Entry]:
-        """Return the files of a tree by path."""
+        """Return the files of a tree by path.
+
+        Raises:
+            GitError: when a path leads out of it, which git itself never commits.
+        """
         found = {}
         for line in self.run("ls-tree", "-r", "-z", tree).split(b"\0")[:-1]:
-            details, _, path = line.partition(b"\t")
+            details, _, name = line.partition(b"\t")
             mode, _, oid = details.decode().split()
-            found[os.fsdecode(path)] = Entry(mode, oid)
+            path = os.fsdecode(name)
+            if ".." in path.split("/"):
+                raise git.GitError(f"git has a file in a commit that leads out of it: {path}.")
+            found[path] = Entry(mode, oid)
         return found
 
     def tree(self, files: Mapping[str, Entry]) -> str:
