@@ -1,24 +1,29 @@
-# make try      a new project, created and served (PROJECT=folder, PORT=number)
-# make test     all checks and tests
-# make bench    measure what the docs claim
-# make ladder   measure a project over HTTP against others (ROUNDS=number)
-# make before   measure this checkout against a release, in pairs (BEFORE=X.Y.Z)
-# make format   format and fix what can be fixed
-# make names    write the names of all dependencies into copier.yml: no project may have one of them
-# make release  cut a release of the template: VERSION=X.Y.Z
+# make try            a new project, created and served (PROJECT=folder, PORT=number)
+# make test           all checks and tests
+# make show           what a change does to rendered projects (BASE=revision, SETS="minimal ...")
+# make bench          measure what the docs claim
+# make ladder         measure a project over HTTP against others (ROUNDS=number)
+# make before         measure this checkout against a release, in pairs (BEFORE=X.Y.Z)
+# make format         format and fix what can be fixed
+# make capabilities   write what capabilities.yml declares into copier.yml
+# make names          write the names of all dependencies into copier.yml: no project may have one
+# make release        cut a release of the template: VERSION=X.Y.Z
 
 PROJECT ?= build/shop
 WORKERS ?= auto
 ROUNDS ?= 7
 BIN := .venv/bin
 
-.PHONY: try test lint bench ladder before format names release
+.PHONY: try test show lint bench ladder before format capabilities names release
 
 try: .venv/installed
 	sh scripts/try.sh "$(PROJECT)"
 
 test: lint
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+
+show: .venv/installed-dev
+	$(BIN)/python scripts/show.py $(if $(BASE),--base $(BASE)) $(SETS)
 
 lint: .venv/installed-dev
 	$(BIN)/ruff check
@@ -45,6 +50,9 @@ before: .venv/installed-dev
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+capabilities: .venv/installed-dev
+	$(BIN)/python scripts/capabilities.py
 
 names: .venv/installed-dev
 	$(BIN)/python scripts/names.py

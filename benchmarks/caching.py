@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import ladder
 from benchmarks.ladder import PAGE, RUNGS, SEED, Rung, environment_for, run
 
-from tests.servers import missing, postgresql, redis
+from tests.harness.servers import missing, postgresql, redis
 
 BUILD = ladder.BUILD.with_name("caching")
 CACHES = ("none", "memory", "redis")

@@ -25,8 +25,8 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from fastperf_new.install import find_uv
-from tests.servers import Server, missing, postgresql
-from tests.support import clean_environment, free_port
+from tests.harness.servers import Server, missing, postgresql
+from tests.harness.support import clean_environment, free_port
 
 BUILD = ROOT / "build" / "ladder"
 RUNGS = ROOT / "benchmarks" / "rungs"

@@ -41,7 +41,7 @@ for name, publish in (
 def main() -> None:
     """Measure and print."""
     sys.path.insert(0, str(ROOT))
-    from tests.servers import rabbitmq, redis, url_of  # noqa: PLC0415  (found from here only)
+    from tests.harness.servers import rabbitmq, redis, url_of  # noqa: PLC0415  (found from here only)
 
     for kind, run in (("redis", redis), ("rabbitmq", rabbitmq)):
         project = ROOT / "build" / f"publishing-{kind}"

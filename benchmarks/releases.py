@@ -20,7 +20,7 @@ from benchmarks import ladder
 from benchmarks.ladder import Rung, environment_for, options_of, run
 
 from fastperf_new import releases
-from tests.servers import Server, missing, postgresql
+from tests.harness.servers import Server, missing, postgresql
 
 BUILD = ladder.BUILD.with_name("releases")
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks import ladder
 from benchmarks.ladder import ONE, PAGE, SEED, Rung, environment_for, run
 
-from tests.servers import missing, postgresql
+from tests.harness.servers import missing, postgresql
 
 BUILD = ladder.BUILD.with_name("servers")
 LIVE = 'request = function() return wrk.format("GET", "/health/live") end'

@@ -9,8 +9,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.servers import execute, postgresql, url_of
-from tests.support import clean_environment
+from tests.harness.servers import execute, postgresql, url_of
+from tests.harness.support import clean_environment
 
 ROWS = """
 INSERT INTO owners (name) SELECT 'Owner ' || n FROM generate_series(1, 100) n;

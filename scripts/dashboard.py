@@ -33,8 +33,8 @@ from PIL import Image
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.servers import find, postgresql, redis, url_of
-from tests.support import clean_environment, free_port, serving
+from tests.harness.servers import find, postgresql, redis, url_of
+from tests.harness.support import clean_environment, free_port, serving
 
 PICTURE = ROOT / "docs" / "dashboard.png"
 SECONDS = 60

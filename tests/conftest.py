@@ -16,7 +16,7 @@ from fastperf_new import releases
 from fastperf_new.install import find_uv
 from fastperf_new.questions import Answers
 from fastperf_new.render import render
-from tests.servers import (
+from tests.harness.servers import (
     PROGRAMS,
     VIRTUAL_HOSTS,
     Server,
@@ -28,7 +28,7 @@ from tests.servers import (
     redis,
     url_of,
 )
-from tests.support import (
+from tests.harness.support import (
     BROKERS,
     CACHES,
     DATABASES,
@@ -103,7 +103,7 @@ def environment(shared: Path, rendered: Render) -> Environment:
 def run_tests(environment: Environment) -> Iterator[RunTests]:
     """Run pytest in a project, in a fork of one process: starting and importing is done."""
     with subprocess.Popen(
-        [environment.folder / "bin" / "python", Path(__file__).with_name("forks.py")],
+        [environment.folder / "bin" / "python", ROOT / "tests/harness/forks.py"],
         env=clean_environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

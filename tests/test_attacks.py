@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Render
-from tests.support import SERVERS, Environment, free_port, production_command, started
+from tests.harness.support import SERVERS, Environment, free_port, production_command, started
 
 MEGABYTE = 1_048_576
 GROWTH = 0.3  # of the idle memory, and a body

@@ -15,8 +15,8 @@ import pytest
 
 from fastperf_new.questions import Answer
 from tests.conftest import Render
-from tests.servers import Server, execute
-from tests.support import (
+from tests.harness.servers import Server, execute
+from tests.harness.support import (
     Environment,
     clean_environment,
     free_port,
@@ -25,7 +25,7 @@ from tests.support import (
     serving,
     variants,
 )
-from tests.workers import wait_until
+from tests.harness.workers import wait_until
 
 Rows = Callable[[str], list[list[str]]]
 

@@ -18,9 +18,9 @@ import httpx2
 import pytest
 
 from tests.conftest import Render
-from tests.load import Connection
-from tests.servers import PROGRAMS, Server, find, missing, redis, url_of
-from tests.support import Environment, free_port, production_command, started
+from tests.harness.load import Connection
+from tests.harness.servers import PROGRAMS, Server, find, missing, redis, url_of
+from tests.harness.support import Environment, free_port, production_command, started
 from tests.test_metrics import COUNTED, workers_of
 
 WORKERS = 2

@@ -18,7 +18,7 @@ from fastperf_new.answers import FILE
 from fastperf_new.errors import Exit, RefusedError
 from fastperf_new.render import files
 from tests.conftest import ROOT, Render
-from tests.support import FASTPERF, fastperf, next_commands
+from tests.harness.support import FASTPERF, fastperf, next_commands
 
 QUICK = ("--yes", "--no-install")
 

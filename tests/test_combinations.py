@@ -12,7 +12,7 @@ from fastperf_new import releases
 from fastperf_new.questions import Answer
 from fastperf_new.render import files
 from tests.conftest import ROOT, Render
-from tests.support import combinations, name_of
+from tests.harness.support import combinations, name_of
 from tests.test_docs import fetched
 from tests.test_no_trace import check_words, texts
 

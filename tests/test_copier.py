@@ -14,7 +14,7 @@ import pytest
 from fastperf_new import releases
 from fastperf_new.answers import FILE
 from tests.conftest import ROOT
-from tests.support import Project
+from tests.harness.support import Project
 
 COPIER = Path(sys.executable).parent / "copier"
 

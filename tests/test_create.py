@@ -22,7 +22,7 @@ from fastperf_new.questions import Answers
 from fastperf_new.releases import Release
 from fastperf_new.render import files
 from tests.conftest import Render
-from tests.support import FASTPERF, Project, fastperf, next_commands
+from tests.harness.support import FASTPERF, Project, fastperf, next_commands
 from tests.test_update import at_mutations
 
 NO_SPACE = OSError(28, "No space left on device")

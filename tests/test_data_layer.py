@@ -21,9 +21,9 @@ import httpx2
 import pytest
 
 from tests.conftest import ROOT, Render
-from tests.proxy import Proxy, proxy
-from tests.servers import Server, execute, mariadb, missing, pgbouncer, postgresql, url_of
-from tests.support import Environment, clean_environment, free_port, serving
+from tests.harness.proxy import Proxy, proxy
+from tests.harness.servers import Server, execute, mariadb, missing, pgbouncer, postgresql, url_of
+from tests.harness.support import Environment, clean_environment, free_port, serving
 
 KINDS = ("postgresql", "mysql")
 RUN = {"postgresql": postgresql, "mysql": mariadb}

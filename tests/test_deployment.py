@@ -17,8 +17,8 @@ import yaml
 from fastperf_new.errors import WrongInputError
 from fastperf_new.questions import Answer
 from tests.conftest import Render
-from tests.servers import find, missing
-from tests.support import (
+from tests.harness.servers import find, missing
+from tests.harness.support import (
     CACHES,
     DATABASES,
     SERVERS,

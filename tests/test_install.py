@@ -18,7 +18,7 @@ import pytest
 from fastperf_new.errors import Exit
 from fastperf_new.install import find_uv
 from tests.conftest import ROOT
-from tests.support import Project, clean_environment, fastperf, free_port, next_commands
+from tests.harness.support import Project, clean_environment, fastperf, free_port, next_commands
 
 # Nothing listens there, and nothing downloaded before is to be found.
 OFFLINE = {

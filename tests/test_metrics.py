@@ -13,7 +13,7 @@ import httpx2
 import pytest
 
 from tests.conftest import Render
-from tests.support import SERVERS, Environment, free_port, production_command, started
+from tests.harness.support import SERVERS, Environment, free_port, production_command, started
 
 # 100 routes, planted beside the example.
 ROUTES = """

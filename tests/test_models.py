@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Render, RunTests
-from tests.servers import Server, execute
-from tests.support import DATABASES, Environment, Project
+from tests.harness.servers import Server, execute
+from tests.harness.support import DATABASES, Environment, Project
 
 MakeUrl = Callable[[object], str]
 

@@ -19,7 +19,7 @@ from fastperf_new.errors import NotReadyError
 from fastperf_new.mentions import Place
 from fastperf_new.merge import Merge, merged
 from fastperf_new.render import files
-from tests.support import Project
+from tests.harness.support import Project
 
 # --- references in Python ---------------------------------------------------------------------
 

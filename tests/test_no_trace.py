@@ -2,6 +2,7 @@
 
 import os
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,35 +10,12 @@ import pytest
 from fastperf_new import releases
 from fastperf_new.questions import Answer
 from fastperf_new.render import files
+from scripts.capabilities import declared
 from tests.conftest import Render
-from tests.support import name_of, variants
+from tests.harness.support import name_of, variants
 
-# For each answer, or several, the words that only it may bring into a project.
-WORDS: dict[tuple[str, Answer | tuple[Answer, ...]], str] = {
-    ("database", "sqlite"): r"sqlite|\bWAL\b|PRAGMA",
-    ("database", "postgresql"): r"postgres|asyncpg|pgbouncer|psql|\bpg_",
-    ("database", "mysql"): r"mysql|mariadb|asyncmy",
-    ("example", True): r"\bitems?\b(?!\(\))|ItemRead|the example",
-    ("cache", ("memory", "redis")): r"caching|async.lru|cache_(requests|errors)|(?-i:\bCACHE_)",
-    ("cache", "memory"): r"cachetools|CACHE_MAX_BYTES|MemoryCache",
-    ("cache", "redis"): r"REDIS_URL|RedisStore|CACHE_TIMEOUT",
-    (
-        "tasks",
-        "celery",
-    ): r"celery|kombu|\bjobs\b(?!:)|jobs_|(?-i:TASKS_)|BROKER_URL|psycopg|.pymysql>=|outbox",
-    ("broker", "redis"): r"broker_redis",
-    ("broker", "rabbitmq"): r"rabbit|amqp://|broker_amqp|quorum",
-    ("outbound", True): r"outbound|upstream|stamina|supplier|Offer",
-    ("process_pool", True): r"process.(pool|work)|similar|computing",
-    ("compression", True): r"compress|gzip",
-    ("server", "uvicorn"): r"timeout-graceful-shutdown",
-    ("server", "gunicorn"): r"gunicorn|uvicorn.worker|most_workers",
-    ("server", "granian"): r"granian",
-    ("metrics", True): r"prometheus|/metrics|METRICS_",
-    ("deployment", ("docker", "kubernetes")): r"Dockerfile|docker build|deployment\.md|10001",
-    ("deployment", "kubernetes"): r"kubernetes|kubectl|kustomiz",
-    ("ci", "github"): r"github|workflow|\bCI\b",
-}
+# The packages of every project; capabilities.yml has the others.
+ALWAYS = {"alembic", "fastapi", "fastapi-cli", "pydantic-settings", "sqlalchemy"}
 
 
 def texts(project: Path) -> dict[str, str]:
@@ -60,21 +38,16 @@ def test_what_is_off_leaves_no_word(rendered: Render, variant: dict[str, Answer]
 
 
 def check_words(project: Path, variant: dict[str, Answer]) -> None:
-    """Require the words of every answer that is given, and those of no other."""
-    answers = releases.get(releases.DEVELOPMENT).questionnaire.complete(variant)
-    if "redis" not in (answers["cache"], answers.get("broker")):
-        assert not traces(project, "redis")
-    for (key, value), words in WORDS.items():
-        found = traces(project, words)
-        if answers.get(key) in (value if isinstance(value, tuple) else (value,)):
-            assert found, f"{key}={value} brings none of {words}: the check cannot fail"
-        else:
-            assert not found
-
-
-def test_every_optional_answer_is_checked() -> None:
-    optional = {key for variant in variants() for key in variant if key not in ("name", "preset")}
-    assert {key for key, _ in WORDS} == optional
+    """Require the words of every capability that the project has, and those of no other."""
+    questionnaire = releases.get(releases.DEVELOPMENT).questionnaire
+    switches = questionnaire.derived(questionnaire.complete(variant))
+    for capability in declared():
+        if capability.words:
+            found = traces(project, capability.words)
+            if capability.is_on(switches):
+                assert found, f"{capability} brings none of its words: the check cannot fail"
+            else:
+                assert not found
 
 
 @pytest.mark.parametrize("variant", variants(), ids=name_of)
@@ -96,19 +69,23 @@ def test_nothing_is_empty_or_unrendered(rendered: Render, variant: dict[str, Ans
 
 
 @pytest.mark.parametrize("variant", variants(), ids=name_of)
-def test_every_declared_dependency_is_used(rendered: Render, variant: dict[str, Answer]) -> None:
-    import tomllib  # noqa: PLC0415
-
+def test_a_project_depends_on_what_it_uses(rendered: Render, variant: dict[str, Answer]) -> None:
+    """And on the packages of its capabilities, no others."""
     project = rendered(**variant)
+    questionnaire = releases.get(releases.DEVELOPMENT).questionnaire
+    switches = questionnaire.derived(questionnaire.complete(variant))
+    optional = {name for one in declared() if one.is_on(switches) for name in one.packages}
     # What is used otherwise than by an import of that name.
     used_by = {
         **{"fastapi-cli": "fastapi dev", "uvicorn": "uvicorn"},
         **{"aiosqlite": "sqlite+aiosqlite", "asyncmy": "mysql+asyncmy"},
     }
-    declared = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
+    depends = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))["project"]
+    packages = {re.split(r"[\[><=~ ]", requirement)[0] for requirement in depends["dependencies"]}
     everything = "\n".join(
         text for path, text in texts(project).items() if path != "pyproject.toml"
     )
-    for requirement in declared["dependencies"]:
-        package = re.split(r"[\[><=~ ]", requirement)[0]
+
+    assert packages == optional | ALWAYS
+    for package in packages:
         assert used_by.get(package, package.replace("-", "_")) in everything, package

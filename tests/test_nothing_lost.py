@@ -13,9 +13,9 @@ import pytest
 from fastperf_new import apply, journal
 from fastperf_new.answers import FILE
 from fastperf_new.errors import Exit, NotReadyError
-from tests import small as tools
-from tests.small import ADDED, BROKEN, CHANGED, DONE, KILLED, PLACES, REFUSED, Small
-from tests.support import Project, fastperf
+from tests.harness import small as tools
+from tests.harness.small import ADDED, BROKEN, CHANGED, DONE, KILLED, PLACES, REFUSED, Small
+from tests.harness.support import Project, fastperf
 
 NO_SPACE = OSError(28, "No space left on device")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fastperf_new.printing import printable
-from tests.support import fastperf
+from tests.harness.support import fastperf
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Render, RunTests
-from tests.servers import Server, execute, redis
-from tests.support import Environment
+from tests.harness.servers import Server, execute, redis
+from tests.harness.support import Environment
 
 MakeUrl = Callable[[object], str]
 SETTINGS = ("maxmemory", "maxmemory-policy", "min-replicas-to-write")

@@ -11,7 +11,7 @@ from fastperf_new import imports, releases
 from fastperf_new.answers import FILE
 from fastperf_new.errors import Exit
 from fastperf_new.render import files, render
-from tests.support import Project, fastperf, variants
+from tests.harness.support import Project, fastperf, variants
 
 Make = Callable[..., Project]
 RELEASE = "0.6.0"

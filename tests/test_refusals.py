@@ -16,7 +16,7 @@ from fastperf_new import releases
 from fastperf_new.answers import FILE
 from fastperf_new.errors import Exit
 from tests.conftest import ROOT
-from tests.support import FASTPERF, Project, fastperf
+from tests.harness.support import FASTPERF, Project, fastperf
 
 Make = Callable[..., Project]
 RELEASE = "0.6.0"

@@ -20,7 +20,7 @@ from fastperf_new.answers import FILE
 from fastperf_new.questions import Answer
 from fastperf_new.render import files, render
 from tests.conftest import ROOT, Render
-from tests.support import Environment, name_of, variants
+from tests.harness.support import Environment, name_of, variants
 
 HARD = 'it\'s "quoted" \\ and \\" {{ 7*7 }} {% if %} {# 🚀 #} *b* _i_ <b> 1. $x$ é ~s~'
 

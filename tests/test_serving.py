@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Render
-from tests.load import ClosedError, Connection, Load, get
-from tests.support import SERVERS, Environment, free_port, production_command, started
+from tests.harness.load import ClosedError, Connection, Load, get
+from tests.harness.support import SERVERS, Environment, free_port, production_command, started
 
 WORKERS = 2
 CLIENTS = 8

@@ -21,12 +21,12 @@ import httpx2
 import pytest
 
 from tests.conftest import ROOT, Render
-from tests.load import ClosedError, Connection
-from tests.proxy import proxy
-from tests.servers import PROGRAMS, Server, execute, missing, rabbitmq, redis, url_of
-from tests.support import Environment
+from tests.harness.load import ClosedError, Connection
+from tests.harness.proxy import proxy
+from tests.harness.servers import PROGRAMS, Server, execute, missing, rabbitmq, redis, url_of
+from tests.harness.support import Environment
+from tests.harness.workers import PATIENCE, Celery, Stand, wait_until
 from tests.test_metrics import workers_of
-from tests.workers import PATIENCE, Celery, Stand, wait_until
 
 BROKERS = ("redis", "rabbitmq")
 RUN = {"redis": redis, "rabbitmq": rabbitmq}

@@ -21,7 +21,7 @@ from fastperf_new.install import find_uv
 from fastperf_new.merge import Merge, merged
 from fastperf_new.render import files, render
 from tests.conftest import ROOT
-from tests.support import FASTPERF, Environment, Project, fastperf, next_commands
+from tests.harness.support import FASTPERF, Environment, Project, fastperf, next_commands
 
 Make = Callable[..., Project]
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT, Render
-from tests.servers import PROGRAMS, mariadb, missing, postgresql, rabbitmq, redis, url_of
-from tests.support import Environment, clean_environment, free_port
+from tests.harness.servers import PROGRAMS, mariadb, missing, postgresql, rabbitmq, redis, url_of
+from tests.harness.support import Environment, clean_environment, free_port
 
 ROADS = ("reads", "replica", "writes", "migrations", "jobs")
 UNTRUSTED = "certificate verify failed"

@@ -18,7 +18,7 @@ import pytest
 from fastperf_new.answers import FILE
 from fastperf_new.errors import Exit
 from tests.conftest import ROOT
-from tests.support import FASTPERF, Project, fastperf
+from tests.harness.support import FASTPERF, Project, fastperf
 
 RELEASE = "0.6.0"
 TEXT = "A FastAPI service."

@@ -268,7 +268,7 @@ def _merge(
 
 def _notes(release: Release, answers: Answers) -> list[str]:
     """Return what a release leaves to do by hand in a project with these answers."""
-    switches = release.questionnaire.switches(answers)
+    switches = release.questionnaire.derived(answers)
     notes = release.changes.notes
     return [note.text for note in notes if not note.switch or switches.get(note.switch)]
 

@@ -134,18 +134,18 @@ class Questionnaire:
             f"There is no question {key!r}: {nearest(key, [question.key for question in self])}"
         )
 
-    def switches(self, answers: Mapping[str, Answer]) -> dict[str, Any]:
-        """Return complete answers with the switches that they are turned into."""
+    def left_out(self, answers: Mapping[str, Answer]) -> list[str]:
+        """Return the patterns of the files that a render with complete answers does not have."""
+        context = self.derived(answers)
+        return [row.render(context) for row in self._exclude]
+
+    def derived(self, answers: Mapping[str, Answer]) -> dict[str, Any]:
+        """Return complete answers with the switches and texts that templates read."""
         context: dict[str, Any] = dict(answers)
         for question in self.all:
             if question.key not in context:
                 context[question.key] = question.default_after(context)
         return context
-
-    def left_out(self, answers: Mapping[str, Answer]) -> list[str]:
-        """Return the patterns of the files that a render with complete answers does not have."""
-        context = self.switches(answers)
-        return [row.render(context) for row in self._exclude]
 
     def complete(
         self, given: Mapping[str, Answer], recorded: Mapping[str, Answer] | None = None

@@ -39,9 +39,22 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def connect() -> AsyncIterator[Connect]:
+def keep_alive() -> int:
+    """For how many seconds an idle connection stays."""
+    return 3600
+
+
+@pytest.fixture
+async def connect(keep_alive: int) -> AsyncIterator[Connect]:
     """What opens a connection to a server."""
-    config = Config(app, port=0, http=Connection, lifespan="off", log_config=None)
+    config = Config(
+        app,
+        port=0,
+        http=Connection,
+        lifespan="off",
+        log_config=None,
+        timeout_keep_alive=keep_alive,
+    )
     config.load()
     server = Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -182,6 +195,21 @@ async def test_a_client_that_does_not_read_is_cut(
     client = await connect()
     told = asyncio.Event()
     monkeypatch.setattr(connection.logger, "warning", lambda *_: told.set())
+    client[1].write(b"GET /?%d HTTP/1.1\r\n\r\n" % LARGE)
+    async with asyncio.timeout(WAIT):
+        await told.wait()
+
+    assert closed() == {"slow reader": 1}
+
+
+@pytest.mark.parametrize("keep_alive", [0])
+async def test_an_idle_client_that_leaves_its_answer_unread_is_a_slow_reader(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = asyncio.Event()
+    monkeypatch.setattr(connection.logger, "warning", lambda *_: told.set())
+    monkeypatch.setattr(connection, "WRITE_SECONDS", 3600)
+    client = await connect()
     client[1].write(b"GET /?%d HTTP/1.1\r\n\r\n" % LARGE)
     async with asyncio.timeout(WAIT):
         await told.wait()

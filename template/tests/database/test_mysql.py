@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -28,7 +29,15 @@ from sqlalchemy import (
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from app.database import Database, DatabaseSettings, Query, UnavailableError, WriteSession
+from app.database import (
+    MIGRATION_OPTIONS,
+    Database,
+    DatabaseSettings,
+    Query,
+    UnavailableError,
+    UTCDateTime,
+    WriteSession,
+)
 from app.database.core_reads import CoreReads
 from app.observability.tracebacks import format_safely
 from tests.database.scratch import existing
@@ -281,6 +290,15 @@ async def test_another_kind_of_url_is_refused(
 
     with pytest.raises(ValidationError, match=r"mysql\+asyncmy://"):
         DatabaseSettings()
+
+
+async def test_a_migration_keeps_microseconds() -> None:
+    migration = SimpleNamespace(imports=set())
+
+    rendered = MIGRATION_OPTIONS["render_item"]("type", UTCDateTime(), migration)
+
+    assert rendered == "mysql.DATETIME(fsp=6)"
+    assert migration.imports == {"from sqlalchemy.dialects import mysql"}
 
 
 async def test_a_password_can_be_sent_as_mysql_8_asks_for_it() -> None:

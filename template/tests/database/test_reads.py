@@ -173,6 +173,16 @@ async def test_a_statement_that_fails_leaves_a_clean_connection(database: Databa
         assert await database.reads.one(SUM, a=n, b=2) == {"sum": n + 2}
 
 
+async def test_the_error_of_a_read_tells_no_values(database: Database) -> None:
+    name = Table("missing", MetaData(), Column("name", String(20))).c.name
+    query = Query(select(name).where(name == bindparam("wanted")))
+
+    with pytest.raises(Exception, match="missing") as failed:
+        await database.reads.all(query, wanted="hunter2")
+
+    assert "hunter2" not in str(failed.value)
+
+
 async def test_moments_without_a_zone_are_refused(database: Database) -> None:
     query = Query(select(bindparam("moment", type_=UTCDateTime).label("moment")))
 

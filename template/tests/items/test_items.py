@@ -200,6 +200,10 @@ class TestOwners:
         assert [owner["name"] for owner in second["results"]] == ["Cid"]
         assert (first["has_next"], second["has_next"]) == (True, False)
 
+    @pytest.mark.parametrize("body", [{}, {"name": ""}, {"name": "Ann", "nme": "Bob"}])
+    async def test_an_invalid_owner_is_refused(self, client: AsyncClient, body: Entry) -> None:
+        assert (await client.post("/owners", json=body)).status_code == 422
+
     @pytest.mark.parametrize("query", ["page=0", "page=1001", "size=0", "size=101", "page=x"])
     async def test_pages_are_bounded(self, client: AsyncClient, query: str) -> None:
         assert (await client.get(f"/owners?{query}")).status_code == 422

@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 
 from app.database import Reads
 from app.errors import ProblemError
+from app.metrics import prometheus
 from app.metrics.prometheus import BUCKETS, SAMPLES, WINDOW, BatchHistogram
 from app.metrics.settings import MetricsSettings
 from app.observability.context import FinishedRequest
@@ -241,6 +242,19 @@ async def test_the_last_requests_are_counted(app: FastAPI, tables: None) -> None
 
     labels = {"method": "GET", "route": "unknown", "status": "299"}
     assert REGISTRY.get_sample_value("http_request_duration_seconds_count", labels) == 1
+
+
+@pytest.fixture
+def _no_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave what is counted to scrapes."""
+    monkeypatch.setattr(prometheus, "SAMPLES", 3600)
+
+
+@pytest.mark.usefixtures("_no_samples")
+async def test_a_scrape_has_what_was_counted_before_it(client: AsyncClient) -> None:
+    CUPS.add("white")
+
+    assert (await values(client, "cups_total"))["white",] == 1
 
 
 async def test_what_parts_of_the_service_count_is_told(client: AsyncClient) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 
 import httpx2
 
-from tests.servers import Server, execute
-from tests.support import Environment, free_port, production_command, started
+from tests.harness.servers import Server, execute
+from tests.harness.support import Environment, free_port, production_command, started
 
 PATIENCE = 30.0  # seconds for what takes one or two
 names = count()

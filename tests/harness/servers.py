@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.support import free_port
+from tests.harness.support import free_port
 
 
 def find(program: str) -> str | None:

@@ -18,7 +18,7 @@ from fastperf_new.answers import FILE
 from fastperf_new.errors import RefusedError
 from fastperf_new.merge import Merge, merged
 from fastperf_new.render import files
-from tests.support import Project
+from tests.harness.support import Project
 
 DONE, REFUSED, BROKEN, KILLED = 0, 1, 2, 137  # exit codes of a child
 

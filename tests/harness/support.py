@@ -19,7 +19,7 @@ import httpx2
 from fastperf_new import releases
 from fastperf_new.answers import FILE
 from fastperf_new.questions import Answer
-from tests.covering import covering
+from tests.harness.covering import covering
 
 DATABASES = ("sqlite", "postgresql", "mysql")
 SERVERS = ("uvicorn", "gunicorn", "granian")

@@ -1,0 +1,1 @@
+"""Projects, processes, servers and clients, as the tests use them."""
