@@ -1,7 +1,8 @@
 """Cut a release of the template: `make release VERSION=X.Y.Z`.
 
-Packs copier.yml and template/ into src/fastperf_new/releases/X.Y.Z.zip, enters its hash
-into the ledger, commits both and tags the commit vX.Y.Z. A release never changes again.
+Packs copier.yml, changes.yml and template/ into src/fastperf_new/releases/X.Y.Z.zip, enters its
+hash into the ledger, empties changes.yml for the next release, commits all of it and tags the
+commit vX.Y.Z. A release never changes again.
 """
 
 import hashlib
@@ -13,7 +14,8 @@ from pathlib import Path
 
 from packaging.version import Version
 
-from fastperf_new import releases
+from fastperf_new import changes, releases
+from fastperf_new.errors import RefusedError
 
 ROOT = Path(__file__).parent.parent
 
@@ -36,10 +38,17 @@ def cut(version: str) -> None:
         sys.exit("error: there are changes that are not committed.")
 
     content = releases.pack(ROOT)
+    try:
+        complaints = releases.complaints(releases.Release(version, content))
+    except RefusedError as error:
+        complaints = [str(error)]
+    if complaints:
+        sys.exit("\n".join(["error: changes.yml is not right:", *complaints]))
     (releases.FOLDER / f"{version}.zip").write_bytes(content)
     ledger[version] = hashlib.sha256(content).hexdigest()
     releases.LEDGER.write_text(json.dumps(ledger, indent=2) + "\n", encoding="utf-8")
-    _git("add", "--all", releases.FOLDER)
+    (ROOT / changes.FILE).write_text(changes.EMPTY, encoding="utf-8")
+    _git("add", "--all", releases.FOLDER, changes.FILE)
     _git("commit", "--quiet", "-m", f"Release {version} of the template")
     _git("tag", "-a", f"v{version}", "-m", f"Release {version}")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fastperf_new import releases
+from fastperf_new import changes, releases
 from fastperf_new.errors import RefusedError, WrongInputError
 from tests.conftest import ROOT
 
@@ -58,7 +58,8 @@ def test_an_unknown_release_is_refused() -> None:
 def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(ROOT / "template", copy / "template")
-    shutil.copy(ROOT / "copier.yml", copy)
+    for name in ("copier.yml", "changes.yml"):
+        shutil.copy(ROOT / name, copy)
     for left_over in ("app/__pycache__/main.pyc", ".mypy_cache/a", ".venv/bin/python"):
         (copy / "template" / left_over).parent.mkdir(parents=True, exist_ok=True)
         (copy / "template" / left_over).touch()
@@ -72,6 +73,8 @@ def test_a_checkout_that_differs_from_the_release_says_so(
     newest = releases.latest()
     newest.unpack(tmp_path)
     monkeypatch.setattr(releases, "checkout", lambda: tmp_path)
+    assert releases.current() == newest
+    (tmp_path / changes.FILE).write_text(changes.EMPTY)  # of the next one
     assert releases.current() == newest
 
     (tmp_path / "template" / "new.txt").write_text("new\n")
@@ -130,6 +133,35 @@ def test_a_release_is_cut_once(checkout: Path) -> None:
     ).stdout.split()
     assert tag[0] == tag[1]
     assert "is not newer than 9.9.9" in cut(checkout, "9.9.9").stderr
+
+
+def test_a_release_takes_its_list_of_changes_and_leaves_an_empty_one(checkout: Path) -> None:
+    listed = checkout / changes.FILE
+    listed.write_text("notes: [{text: Look at your settings.}]\n")
+    set_version(checkout, "9.9.9")
+
+    done = cut(checkout, "9.9.9")
+
+    assert done.returncode == 0, done.stderr
+    content = (checkout / "src/fastperf_new/releases/9.9.9.zip").read_bytes()
+    release = releases.Release("9.9.9", content)
+    assert release.changes.notes == (changes.Note("Look at your settings."),)
+    assert listed.read_text() == changes.EMPTY
+    status = ["git", "status", "--porcelain"]
+    assert subprocess.check_output(status, cwd=checkout, text=True) == ""
+
+
+def test_a_list_of_changes_that_is_not_true_is_not_released(checkout: Path) -> None:
+    (checkout / changes.FILE).write_text("modules: {app.nowhere: app.main}\n")
+    set_version(checkout, "9.9.9")
+
+    done = cut(checkout, "9.9.9")
+
+    assert done.returncode == 1
+    assert (
+        "changes.yml is not right:\nmodules: the release before has no app.nowhere." in done.stderr
+    )
+    assert not (checkout / "src/fastperf_new/releases/9.9.9.zip").exists()
 
 
 def test_a_release_needs_its_version_and_its_changes_told(checkout: Path) -> None:

@@ -27,7 +27,7 @@ class _StrictLoader(yaml.SafeLoader):
         return mapping
 
 
-def _load(text: str) -> dict[str, Any]:
+def load_yaml(text: str) -> dict[str, Any]:
     try:
         content = yaml.load(text, _StrictLoader)  # noqa: S506  (a SafeLoader)
         str(content).encode()
@@ -64,7 +64,7 @@ def read_file(path: Path, questionnaire: Questionnaire) -> Answers:
         WrongInputError: when it cannot be read, or an answer in it is unknown.
     """
     try:
-        content = _load(path.read_text(encoding="utf-8"))
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeError, yaml.YAMLError) as error:
         raise WrongInputError(f"{path} cannot be read: {_one_line(error)}") from None
     return {
@@ -81,7 +81,7 @@ def read_record(text: str) -> tuple[str, str, dict[str, Any]]:
         NotReadyError: when it is not one that fastperf or Copier wrote.
     """
     try:
-        content = _load(text)
+        content = load_yaml(text)
         source, commit = content.pop("_src_path"), content.pop("_commit")
     except (yaml.YAMLError, KeyError) as error:
         raise NotReadyError(

@@ -18,11 +18,22 @@ def missing(files: Mapping[str, bytes]) -> set[str]:
     trees = {path: tree for path, content in files.items() if (tree := _parse(content))}
     modules = _Modules(files.keys(), trees)
     return {
-        f"{path} imports {name}"
+        sentence(path, name)
         for path, tree in trees.items()
         for name in _imported(path, tree)
         if not modules.has(name)
     }
+
+
+def sentence(path: str, name: str) -> str:
+    """Return how an import that leads nowhere is listed."""
+    return f"{path} imports {name}"
+
+
+def parts(sentence: str) -> tuple[str, str]:
+    """Return the path and the name of a listed import."""
+    path, _, name = sentence.rpartition(" imports ")
+    return path, name
 
 
 def _parse(content: bytes) -> ast.Module | None:
@@ -37,6 +48,7 @@ class _Modules:
 
     def __init__(self, paths: Iterable[str], trees: Mapping[str, ast.Module]) -> None:
         self.trees = trees
+        self._names: dict[str, frozenset[str]] = {}
         self.files = {name: path for path in sorted(paths) for name in _modules(path)}
         self.packages = {
             name.rsplit(".", depth)[0]
@@ -57,8 +69,10 @@ class _Modules:
         tree = self.trees.get(self.files[module])
         if tree is None or (attribute.startswith("__") and attribute.endswith("__")):
             return True
-        names = set(_names(tree.body))
-        return attribute in names or "*" in names or "__getattr__" in names
+        if module not in self._names:
+            self._names[module] = frozenset(names(tree.body))
+        found = self._names[module]
+        return attribute in found or "*" in found or "__getattr__" in found
 
 
 def _modules(path: str) -> Iterator[str]:
@@ -101,7 +115,7 @@ def _may_fail(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
 
 
-def _names(body: list[ast.stmt]) -> Iterator[str]:
+def names(body: list[ast.stmt]) -> Iterator[str]:
     """Give the names that a module's statements may define; `*` when that cannot be known."""
     todo: list[ast.AST] = list(body)
     while todo:

@@ -9,17 +9,20 @@ import ast
 import os
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from fastperf_new import git, imports, neighbours
+from fastperf_new import git, imports, neighbours, relocating
 from fastperf_new.answers import FILE
+from fastperf_new.changes import Moves
 from fastperf_new.errors import NotReadyError
+from fastperf_new.relocating import Relocated
 from fastperf_new.repository import Entry, Repository, is_file
+from fastperf_new.scratch import Scratch
 
 # What belongs to the user after `new`: a template that added or removed a migration
 # would leave a database that points at nothing, or two heads.
@@ -55,75 +58,6 @@ class Conflict:
     marked: bool
 
 
-class Scratch:
-    """A bare repository of our own, which nothing of the user's configuration reaches."""
-
-    def __init__(self, folder: Path, repo: Repository) -> None:
-        self.folder = folder
-        self.run("init", "--bare", "-q", "--template=", f"--object-format={repo.object_format}")
-        alternates = folder / "objects" / "info" / "alternates"
-        alternates.parent.mkdir(exist_ok=True)
-        alternates.write_bytes(os.fsencode(repo.objects) + b"\n")
-
-    def run(
-        self,
-        *arguments: str,
-        stdin: bytes = b"",
-        work: Path | None = None,
-        index: str = "index",
-        allowed: tuple[int, ...] = (0,),
-    ) -> bytes:
-        """Run git in the repository, with `work` as its work tree."""
-        home = {"HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder)}
-        place = ["--git-dir", str(self.folder)]
-        place += ["--work-tree", str(work)] if work else []
-        return git.run(
-            *place,
-            *arguments,
-            cwd=work or self.folder,
-            stdin=stdin,
-            env={**git.OURS, **home, "GIT_INDEX_FILE": str(self.folder / index)},
-            allowed=allowed,
-        )
-
-    def line(self, *arguments: str, stdin: bytes = b"", index: str = "index") -> str:
-        """Run git and return the one line that it prints, never an empty one."""
-        printed = self.run(*arguments, stdin=stdin, index=index).decode().strip()
-        if not printed:
-            raise git.GitError(f"git {arguments[0]} printed nothing.")
-        return printed
-
-    def has(self, tree: str, path: str) -> bool:
-        """Whether a file or folder stands at a path of a tree."""
-        return bool(self.run("ls-tree", "-z", tree, "--", path))
-
-    def tree_of(self, folder: Path) -> str:
-        """Write a folder as a tree, ignored files included."""
-        self.run("add", "--all", "--force", ".", work=folder, index=f"{folder.name}.index")
-        return self.line("write-tree", index=f"{folder.name}.index")
-
-    def commit(self, name: str, tree: str, *parents: str) -> str:
-        """Commit a tree on a branch of its own."""
-        options = [word for parent in parents for word in ("-p", parent)]
-        commit = self.line("commit-tree", tree, *options, "-m", "-")
-        self.run("branch", name, commit)
-        return commit
-
-    def replace(self, tree: str, entries: Mapping[str, Entry | None]) -> str:
-        """Return a tree with some files replaced, or with None removed."""
-        if not entries:
-            return tree
-        self.run("read-tree", tree, index="replaced.index")
-        null = "0" * len(tree)
-        lines = [
-            f"{entry.mode} {entry.oid} 0\t{path}" if entry else f"0 {null}\t{path}"
-            for path, entry in entries.items()
-        ]
-        stdin = b"".join(os.fsencode(line) + b"\0" for line in lines)
-        self.run("update-index", "-z", "--index-info", stdin=stdin, index="replaced.index")
-        return self.line("write-tree", index="replaced.index")
-
-
 @dataclass(frozen=True)
 class Merge:
     """A finished merge; paths are relative to the project's folder.
@@ -135,6 +69,7 @@ class Merge:
         left_deleted: files that the user deleted and the template changed.
         renamed: what the user renamed, as old and new path.
         broken: imports that lead nowhere in the merge and did not before.
+        moved: what a release moved, in the user's commit.
     """
 
     scratch: Scratch
@@ -143,6 +78,7 @@ class Merge:
     left_deleted: list[str]
     renamed: dict[str, str]
     broken: list[str]
+    moved: Relocated
 
     def undecided(self) -> list[Conflict]:
         """Return what is left to the user to decide."""
@@ -152,10 +88,21 @@ class Merge:
         ]
 
     def _is_marked(self, path: str) -> bool:
+        return any(line.startswith(b"<<<<<<< yours") for line in self._lines(path))
+
+    def unsure(self) -> list[str]:
+        """Return what looks like a reference to something that moved, by file and line."""
+        return [
+            f"{path}:{number}: {text}"
+            for path, text in self.moved.unsure
+            for number, line in enumerate(self._lines(path), 1)
+            if text.encode() in line
+        ]
+
+    def _lines(self, path: str) -> list[bytes]:
         if not self.scratch.has("merged", path):
-            return False
-        content = self.scratch.run("cat-file", "blob", f"merged:{path}")
-        return any(line.startswith(b"<<<<<<< yours") for line in content.splitlines())
+            return []
+        return self.scratch.run("cat-file", "blob", f"merged:{path}").splitlines()
 
     def pack(self, oids: str) -> bytes:
         """Return a pack of contents, one id a line."""
@@ -169,7 +116,9 @@ class Merge:
 
 
 @contextmanager
-def merged(repo: Repository, old: Path, new: Path, label: str) -> Iterator[Merge]:
+def merged(
+    repo: Repository, old: Path, new: Path, label: str, moves: Moves | None = None
+) -> Iterator[Merge]:
     """Merge what changed from `old` to `new`, two renders, into the project's HEAD.
 
     Args:
@@ -177,9 +126,11 @@ def merged(repo: Repository, old: Path, new: Path, label: str) -> Iterator[Merge
         old: a render of what the project records; loses the folders in `USERS_OWN`.
         new: a render of what it shall become; loses them too.
         label: what stands at the template's side of a conflict.
+        moves: what moved from `old` to `new`; it moves in the user's commit too.
 
     Raises:
         GitError: when git cannot merge at all.
+        NotReadyError: when something of the user's is where a file moves to.
     """
     for render in (old, new):
         for own in USERS_OWN:
@@ -190,6 +141,10 @@ def merged(repo: Repository, old: Path, new: Path, label: str) -> Iterator[Merge
         base, theirs = scratch.tree_of(old), scratch.tree_of(new)
         # What the answers file says is for the command to write, not to merge.
         ours = scratch.replace(head, {FILE: _entry(scratch, base, FILE)})
+
+        renamed = _renamed(scratch, base, ours)
+        moved = relocating.relocate(scratch, base, ours, theirs, moves or Moves())
+        base, ours = moved.base, moved.ours
 
         scratch.commit("head", head)
         start = scratch.commit("base", base)
@@ -203,43 +158,43 @@ def merged(repo: Repository, old: Path, new: Path, label: str) -> Iterator[Merge
         settled = _settle_neighbours(scratch, conflicts)
         tree = scratch.replace(tree, {**dict.fromkeys(left_deleted), **settled})
         scratch.commit("merged", tree)
-        words = ("-r", "-z", "--find-renames", "--diff-filter=R", "--name-status")
-        renamed = scratch.run("diff-tree", *words, base, ours).split(b"\0")[:-1]
+        before = imports.missing(_python(scratch, head))
+        broken = imports.missing(_python(scratch, tree)) - {
+            imports.sentence(moved.path(path), moved.name(name))
+            for path, name in map(imports.parts, before)
+        }
         yield Merge(
             scratch,
             list(_changes(scratch, head, tree)),
             conflicts,
             left_deleted,
-            dict(
-                zip(map(os.fsdecode, renamed[1::3]), map(os.fsdecode, renamed[2::3]), strict=True)
-            ),
-            sorted(
-                imports.missing(_python(scratch, tree)) - imports.missing(_python(scratch, head))
-            ),
+            renamed,
+            sorted(broken),
+            moved,
         )
+
+
+def _renamed(scratch: Scratch, base: str, ours: str) -> dict[str, str]:
+    words = ("-r", "-z", "--find-renames", "--diff-filter=R", "--name-status")
+    printed = scratch.run("diff-tree", *words, base, ours).split(b"\0")[:-1]
+    return dict(zip(map(os.fsdecode, printed[1::3]), map(os.fsdecode, printed[2::3]), strict=True))
 
 
 def _python(scratch: Scratch, tree: str) -> dict[str, bytes]:
     """Return the Python files of a tree."""
-    listed = scratch.run("ls-tree", "-r", "-z", tree).split(b"\0")[:-1]
-    oids: dict[str, str] = {}
-    for line in listed:
-        details, _, name = line.partition(b"\t")
-        mode, _, oid = details.decode().split()
-        if name.endswith(b".py") and is_file(Entry(mode, oid)):
-            oids[os.fsdecode(name)] = oid
-    stdin = "".join(f"{oid}\n" for oid in oids.values()).encode()
-    printed = scratch.run("cat-file", "--batch=%(objectsize)", stdin=stdin)
-    contents = {}
-    for path in oids:
-        size, _, printed = printed.partition(b"\n")
-        if not size.isdigit():
+    files = {
+        path: entry.oid
+        for path, entry in scratch.files(tree).items()
+        if path.endswith(".py") and is_file(entry)
+    }
+    contents = scratch.contents(files.values())
+    for path, oid in files.items():
+        if oid not in contents:
             raise NotReadyError(
                 f"{path} has no content in this clone, which leaves contents out:"
                 " run the command in a full clone."
             )
-        contents[path], printed = printed[: int(size)], printed[int(size) + 1 :]
-    return contents
+    return {path: contents[oid] for path, oid in files.items()}
 
 
 def _entry(scratch: Scratch, tree: str, path: str) -> Entry:

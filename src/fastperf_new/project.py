@@ -12,6 +12,7 @@ from packaging.version import Version
 from fastperf_new import answers as record
 from fastperf_new import apply as applying
 from fastperf_new import git, releases, repository
+from fastperf_new.changes import composed
 from fastperf_new.errors import NotReadyError, WrongInputError
 from fastperf_new.merge import Conflict, merged
 from fastperf_new.questions import Answers, Question, text_of
@@ -40,6 +41,11 @@ class Updated:
     conflicts: list[Conflict]
     broken: list[str]  # imports that lead nowhere since
     left_deleted: list[str]
+    moved: dict[str, str]  # the user's files that the releases moved, and where they are now
+    rewritten: list[str]  # the user's own or edited files that refer to something that moved
+    unsure: list[str]  # what looks like a reference to something that moved, by file and line
+    unreadable: list[str]  # the user's Python files that do not parse
+    notes: list[str]  # what is left to do by hand
     changes: Answers  # what a change was asked for, as far as it was not so
     new_answers: Answers  # to questions that the project had not been asked
     dropped: list[str]  # questions that are no more
@@ -222,7 +228,9 @@ def _merge(
         renders = Path(temporary) / "old", Path(temporary) / "new"
         render(old, before, renders[0])
         render(new, after, renders[1])
-        with merged(repo, *renders, label=f"fastperf-{new.version}") as merge:
+        later = releases.after(old.version, new) if new is not old else []
+        moves = composed(release.changes for release in later)
+        with merged(repo, *renders, f"fastperf-{new.version}", moves) as merge:
             if not set_right:
                 _refuse_contradictions(old, before, found, merge.renamed)
             if changes and all(project.answers.get(k) == v for k, v in changes.items()):
@@ -236,6 +244,11 @@ def _merge(
                 conflicts=merge.undecided(),
                 broken=merge.broken,
                 left_deleted=merge.left_deleted,
+                moved=merge.moved.moved,
+                rewritten=merge.moved.rewritten,
+                unsure=merge.unsure(),
+                unreadable=merge.moved.unreadable,
+                notes=[note for one in later for note in _notes(one, {**before, **after})],
                 changes={
                     key: answer
                     for key, answer in changes.items()
@@ -251,6 +264,13 @@ def _merge(
                 diff=merge.diff() if dry_run else "",
                 way_back=applying.way_back(repo),
             )
+
+
+def _notes(release: Release, answers: Answers) -> list[str]:
+    """Return what a release leaves to do by hand in a project with these answers."""
+    switches = release.questionnaire.derived(answers)
+    notes = release.changes.notes
+    return [note.text for note in notes if not note.switch or switches.get(note.switch)]
 
 
 def _complete(recorded: Answers, release: Release) -> Answers:

@@ -1,7 +1,7 @@
 """Where the template and its released versions are found.
 
-A release is one file, `releases/X.Y.Z.zip`, made once from copier.yml and template/ and
-never changed again; `releases/ledger.json` has the SHA-256 of each. In a checkout the
+A release is one file, `releases/X.Y.Z.zip`, made once from copier.yml, changes.yml and template/
+and never changed again; `releases/ledger.json` has the SHA-256 of each. In a checkout the
 working tree is a release too, named `development`.
 """
 
@@ -16,7 +16,9 @@ from pathlib import Path
 from packaging.version import Version
 from pathspec import GitIgnoreSpec
 
+from fastperf_new import changes
 from fastperf_new.answers import FILE
+from fastperf_new.changes import Changes
 from fastperf_new.errors import RefusedError, WrongInputError
 from fastperf_new.questions import Answers, Questionnaire, nearest
 
@@ -40,7 +42,7 @@ class Release:
     """One version of the template."""
 
     version: str  # X.Y.Z, or `development`
-    content: bytes  # a zip file of copier.yml and template/
+    content: bytes  # a zip file of copier.yml, template/ and, since 0.9.0, changes.yml
 
     @property
     def commit(self) -> str:
@@ -54,15 +56,37 @@ class Release:
             return Questionnaire(archive.read("copier.yml").decode())
 
     @cached_property
+    def changes(self) -> Changes:
+        """What moved and got another name since the release before.
+
+        Raises:
+            RefusedError: when the list is damaged.
+        """
+        with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
+            if changes.FILE not in archive.namelist():
+                return Changes()
+            text = archive.read(changes.FILE).decode()
+        try:
+            return changes.read(text)
+        except changes.ChangesError as error:
+            raise RefusedError(f"Release {self.version}: {error}") from None
+
+    @cached_property
     def all_paths(self) -> set[str]:
         """The files that renders of this release can have."""
         with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
-            names = [name.removeprefix("template/") for name in archive.namelist()]
-        return {
-            FILE if name.startswith("{{") else name.removesuffix(".jinja")
-            for name in names
-            if name != "copier.yml"
-        }
+            names = [name for name in archive.namelist() if name.startswith("template/")]
+        return {path_of(name) for name in names}
+
+    @cached_property
+    def sources(self) -> dict[str, str]:
+        """The texts of the template by the path that each has in a project."""
+        with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
+            return {
+                path_of(name): archive.read(name).decode(errors="replace")
+                for name in archive.namelist()
+                if name.startswith("template/")
+            }
 
     def paths(self, answers: Answers) -> set[str]:
         """Return the files that a render with complete answers has, without rendering."""
@@ -70,11 +94,17 @@ class Release:
         return {path for path in self.all_paths if not excluded.match_file(path)}
 
     def unpack(self, folder: Path) -> None:
-        """Write copier.yml and template/ into a folder."""
+        """Write copier.yml, changes.yml and template/ into a folder."""
         with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
             for member in archive.infolist():
                 path = Path(archive.extract(member, folder))
                 path.chmod(member.external_attr >> 16)
+
+
+def path_of(name: str) -> str:
+    """Return the path in a project of a file of the template."""
+    path = name.removeprefix("template/")
+    return FILE if path.startswith("{{") else path.removesuffix(".jinja")
 
 
 def pack(root: Path) -> bytes:
@@ -84,7 +114,8 @@ def pack(root: Path) -> bytes:
     """
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
-        for path in sorted([root / "copier.yml", *(root / "template").rglob("*")]):
+        own = [root / "copier.yml", root / changes.FILE]
+        for path in sorted([*filter(Path.is_file, own), *(root / "template").rglob("*")]):
             relative = path.relative_to(root)
             left_over = any(
                 part in {"__pycache__", ".venv"} or part.endswith("_cache")
@@ -129,10 +160,30 @@ def current() -> Release:
     """
     if root := checkout():
         content = pack(root)
-        newest = versions()[-1] if versions() else ""
-        if hashlib.sha256(content).hexdigest() != read_ledger().get(newest):
+        if not versions() or _rendered_from(content) != _rendered_from(latest().content):
             return Release(DEVELOPMENT, content)
     return latest()
+
+
+def _rendered_from(content: bytes) -> dict[str, tuple[int, bytes]]:
+    """Return what a release is rendered from: all of it but its list of changes."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {
+            member.filename: (member.external_attr, archive.read(member))
+            for member in archive.infolist()
+            if member.filename != changes.FILE
+        }
+
+
+def after(version: str, release: Release) -> list[Release]:
+    """Return the releases after a version up to one of them, in order."""
+    known = versions()
+    between = known[known.index(version) + 1 :] if version in known else []
+    if release.version in between:
+        between = between[: between.index(release.version)]
+    elif release.version != DEVELOPMENT:
+        between = []
+    return [*map(get, between), release]
 
 
 def get(version: str) -> Release:
@@ -155,3 +206,9 @@ def get(version: str) -> Release:
             " in an undamaged clone."
         )
     return Release(version, content)
+
+
+def complaints(release: Release) -> list[str]:
+    """Return what a release's list of changes has wrong, measured by the newest one before it."""
+    switches = [question.key for question in release.questionnaire.all if question.hidden]
+    return list(changes.complaints(release.changes, latest().sources, release.sources, switches))

@@ -118,10 +118,11 @@ def updated(result: Updated, here: Path, *, dry_run: bool) -> None:
         raw = not sys.stdout.isatty()
         for line in result.diff.splitlines(keepends=True):
             typer.echo(line if raw else _shown(line), nl=False)
-        typer.echo(f"Would change {len(result.changed)} files; nothing was written.")
+        typer.echo(f"Would change {_count(result)} files; nothing was written.")
     else:
         done = f"Changed {changes}" if changes else f"The project is at {result.version}"
-        typer.secho(f"{done}: {len(result.changed)} files.", fg="green")
+        typer.secho(f"{done}: {_count(result)} files.", fg="green")
+    _moves(result)
     for key, answer in result.new_answers.items():
         typer.echo(
             f"New answer {printable(key)}={text_of(answer)}; another: fastperf change {key}=..."
@@ -133,6 +134,12 @@ def updated(result: Updated, here: Path, *, dry_run: bool) -> None:
     )
     _conflicts(result.conflicts)
     _list("These import what is no longer there; mend them before you commit:", result.broken)
+    _list("These refer to what moved, or only look like it; look at each:", result.unsure)
+    _list(
+        "These do not parse, so imports of what moved are as they were; mend them before you commit:",
+        result.unreadable,
+    )
+    _list("To do by hand:", result.notes)
     if dry_run:
         return
     _list(
@@ -159,6 +166,27 @@ def updated(result: Updated, here: Path, *, dry_run: bool) -> None:
     _list("Next:", commands)
     if result.conflicts or result.broken:
         typer.echo(f"To take it back: {printable(result.way_back)}")
+
+
+def _count(result: Updated) -> int:
+    """Return how many files change, one that moves counted once."""
+    changed = set(result.changed)
+    return len(changed) - sum(
+        old in changed and new in changed for old, new in result.moved.items()
+    )
+
+
+def _moves(result: Updated) -> None:
+    """Print how much moved with the releases."""
+    if result.moved or result.rewritten:
+        typer.echo(
+            f"{_files(len(result.moved))} moved; references to what moved were rewritten"
+            f" in {_files(len(result.rewritten))} of yours."
+        )
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number} files"
 
 
 def _shown(line: str) -> str:
