@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from math import ceil
+from time import monotonic, sleep
 from typing import Any, ClassVar
 
 from gunicorn.glogging import Logger
@@ -95,3 +96,23 @@ loglevel = _settings.log_level
 def on_starting(server):
     """Tell the service how many workers it has, should the command line have another number."""
     os.environ["WEB_CONCURRENCY"] = str(server.cfg.workers)
+
+
+def when_ready(server):
+    """Have old workers serve, on a SIGHUP, until as many new ones do; gunicorn stops them first."""
+    stop_the_oldest = server.manage_workers
+
+    def serves(worker):
+        return worker.tmp.last_update() <= monotonic()  # a date, until its first heartbeat
+
+    def manage_workers():
+        until = monotonic() + server.timeout
+        while len(server.WORKERS) > server.num_workers and monotonic() < until:
+            newest = sorted(server.WORKERS.values(), key=lambda worker: worker.age)
+            if all(map(serves, newest[-server.num_workers :])):
+                break
+            sleep(0.1)
+            server.reap_workers()  # new ones that could not start
+        stop_the_oldest()
+
+    server.manage_workers = manage_workers

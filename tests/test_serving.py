@@ -144,6 +144,37 @@ def test_sigint_for_the_parent_alone_stops_all(
     assert running.log.count("the lifespan is closed") == WORKERS
 
 
+def test_a_reload_keeps_old_workers_until_new_ones_serve(
+    project: Callable[[str], Path], environment: Environment
+) -> None:
+    """As `kill -HUP` asks for one, of gunicorn alone."""
+    shop = project("gunicorn")
+    main = shop / "app/main.py"
+    main.write_text(
+        re.sub(
+            r"( +)(yield \{)",
+            r'\1_ = print("the lifespan begins", flush=True)\n\1\2',
+            main.read_text(),
+        )
+    )
+
+    async def reload(running: Service) -> Load:
+        old = await running.workers(lambda pids: len(pids) == WORKERS)
+        async with under(Load(running.port, keep=False), *BUSY[:4]) as load:
+            running.process.send_signal(signal.SIGHUP)
+            await running.workers(lambda pids: len(pids) == WORKERS and not pids & old)
+        running.process.send_signal(signal.SIGTERM)
+        assert await running.stopped() == 0
+        return load
+
+    with service(shop, environment) as running:
+        load = asyncio.run(reload(running))
+
+    events = re.findall("the lifespan (begins|is closed)", running.log)
+    assert events == ["begins"] * 2 * WORKERS + ["is closed"] * 2 * WORKERS
+    assert load.statuses.keys() == {200}
+
+
 def test_a_hasty_stop_is_noticed(project: Callable[[str], Path], environment: Environment) -> None:
     """The check above can fail."""
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from time import monotonic
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from app.database import TABLES, Base, BusyError, Database, UnavailableError
 from app.database.gate import Gate
@@ -20,9 +21,14 @@ logger = logging.getLogger(__name__)
 READY_TIMEOUT = 2.0  # seconds; below the usual probe timeout of a platform
 RECENT = 5.0  # seconds for which an answer to others says that the database is there
 
+# What other parts say of a service that is ready, by a name in its answer; None leaves it out.
+REMARKS: dict[str, Callable[[], str | None]] = {}
+
 
 class Health(BaseModel):
     """The answer to a probe that passed."""
+
+    model_config = ConfigDict(extra="allow")  # remarks
 
     status: Literal["ok"] = "ok"
     writes: Literal["refused"] | None = None
@@ -41,13 +47,13 @@ async def ready(request: Request) -> Health:
         raise ProblemError(503, "The service is stopping.")
     database: Database = request.state.database
     if _is_busy(database.reads.gate):  # to send its requests to others would make them so too
-        return Health()
+        return _with_remarks()
     try:
         async with asyncio.timeout(READY_TIMEOUT):
             found = await database.reads.all(TABLES)
     except (UnavailableError, TimeoutError) as error:
         if isinstance(error, BusyError | TimeoutError) and _is_busy(database.reads.gate):
-            return Health()
+            return _with_remarks()
         logger.warning("not ready: the database does not answer", exc_info=error)
         raise ProblemError(503, "The database does not answer.") from None
     missing = Base.metadata.tables.keys() - {
@@ -65,12 +71,18 @@ async def _tell_of_writes(writes: WriteRoad) -> Health:
     try:
         async with asyncio.timeout(READY_TIMEOUT):
             if await writes.can_write():
-                return Health()
+                return _with_remarks()
     except TimeoutError:
         pass
     if writes.probe is None:  # all have the same server, and reads go on
-        return Health(writes="refused")
+        return _with_remarks(writes="refused")
     raise ProblemError(503, "The database cannot be written to.")
+
+
+def _with_remarks(writes: Literal["refused"] | None = None) -> Health:
+    """Say that the service is ready, and what its parts cannot do."""
+    remarks = {name: remark() for name, remark in REMARKS.items()}
+    return Health.model_validate({"writes": writes, **remarks})
 
 
 def _is_busy(gate: Gate) -> bool:

@@ -127,8 +127,10 @@ class ProcessPool:
         # Not "fork": it copies a process in the middle of what its threads are doing.
         try:
             executor = ProcessPoolExecutor(self.workers, get_context("spawn"), begin)
-        except OSError as error:  # its semaphores are files there
-            raise RuntimeError("The process pool needs a writable /dev/shm: mount one.") from error
+        except OSError as error:  # it is missing, read-only or full
+            raise RuntimeError(
+                f"The process pool needs a writable /dev/shm for its semaphores: {error}."
+            ) from None
         warm_up(executor, self.workers)
         return executor
 

@@ -5,6 +5,7 @@ import logging
 import os
 import runpy
 from pathlib import Path
+from time import monotonic, time
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+
+from tests.waiting import HANG, no_hang
 
 PROJECT = Path(__file__).parent.parent
 
@@ -125,3 +128,65 @@ def test_the_service_hears_of_workers_on_the_command_line(monkeypatch: pytest.Mo
     load()["on_starting"](server)
 
     assert os.environ["WEB_CONCURRENCY"] == "3"
+
+
+class Reloaded:
+    """A gunicorn that has just started new workers beside the old ones."""
+
+    num_workers = 2
+    timeout = 2 * HANG
+
+    def __init__(self) -> None:
+        self.WORKERS = {age: self.worker(age) for age in (4, 3, 2, 1)}
+        self.heartbeats = dict.fromkeys((1, 2), monotonic()) | dict.fromkeys((3, 4), time())
+        self.events: list[str] = []
+        self.coming = [3, 4]
+
+    def worker(self, age: int) -> SimpleNamespace:
+        return SimpleNamespace(
+            age=age, tmp=SimpleNamespace(last_update=lambda: self.heartbeats[age])
+        )
+
+    def reap_workers(self) -> None:
+        age = self.coming.pop(0)
+        self.heartbeats[age] = monotonic()
+        self.events.append(f"{age} serves")
+
+    def manage_workers(self) -> None:
+        self.events.append("the oldest are stopped")
+
+
+def test_old_workers_serve_until_as_many_new_ones_do() -> None:
+    server = Reloaded()
+    load()["when_ready"](server)
+
+    server.manage_workers()
+    server.manage_workers()
+
+    assert server.events == ["3 serves", "4 serves", *["the oldest are stopped"] * 2]
+
+
+def test_new_workers_that_cannot_start_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Reloaded()
+    server.WORKERS = dict(sorted(server.WORKERS.items()))
+    monkeypatch.setattr(server, "reap_workers", server.WORKERS.popitem)  # takes the newest
+    load()["when_ready"](server)
+
+    with no_hang():
+        server.manage_workers()
+
+    assert server.WORKERS.keys() == {1, 2}
+
+
+def test_a_new_worker_that_hangs_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Reloaded()
+    monkeypatch.setattr(server, "reap_workers", lambda: None)
+    monkeypatch.setattr(server, "timeout", 0.01)
+    load()["when_ready"](server)
+
+    with no_hang():
+        server.manage_workers()
+
+    assert server.events == ["the oldest are stopped"]

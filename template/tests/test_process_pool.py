@@ -1,6 +1,7 @@
 """Computations in other processes, while this one serves."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from multiprocessing import active_children
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 import pytest
@@ -70,17 +72,20 @@ async def test_its_processes_are_there_from_the_start(database: Database) -> Non
     assert not active_children()
 
 
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ENOENT, errno.ENOSPC])
 async def test_without_shared_memory_it_says_what_it_needs(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     def refuse(*_: object) -> None:
-        raise PermissionError(13, "Permission denied")  # as sem_open does
+        raise OSError(number, os.strerror(number))  # as sem_open does
 
     monkeypatch.setattr("multiprocessing.synchronize._multiprocessing.SemLock", refuse)
 
-    with pytest.raises(RuntimeError, match="needs a writable /dev/shm"):
+    with pytest.raises(RuntimeError, match="needs a writable /dev/shm") as raised:
         async with opened(database):
             pass
+    assert os.strerror(number) in str(raised.value)
+    assert "SemLock" not in "".join(format_exception(raised.value))  # nothing of its insides
 
 
 async def test_a_failure_is_the_callers(pool: ProcessPool) -> None:

@@ -37,6 +37,11 @@ FAULTS = [
     Fault("gunicorn.conf.py", "keepalive = 75", "keepalive = 5", "each_time_is_longer"),
     Fault("gunicorn.conf.py", 'ALLOW_IPS") or "127.0.0.1"', 'ALLOW_IPS") or "*"', "known_proxies"),
     Fault("gunicorn.conf.py", "        configure_logging(_settings)\n", "", "own_messages"),
+    Fault("gunicorn.conf.py", "            sleep(0.1)\n", "            break\n", "as_many_new"),
+    Fault("gunicorn.conf.py", "newest[-server.num_workers :]", "newest[:1]", "as_many_new"),
+    Fault("gunicorn.conf.py", "        stop_the_oldest()\n", "", "as_many_new"),
+    Fault("gunicorn.conf.py", "            server.reap_workers()", "            #", "cannot_start"),
+    Fault("gunicorn.conf.py", " and monotonic() < until", "", "for_ever"),
     Fault("gunicorn.conf.py", "worker_class = ServiceWorker", "", "gunicorn_takes_it"),
     Fault(
         "app/database/worker_budget.py",

@@ -24,6 +24,8 @@ FAULTS = [
         "",
         "there_from_the_start",
     ),
+    Fault("app/process_pool.py", "except OSError as error", "except KeyError as error", "it_needs"),
+    Fault("app/process_pool.py", "            ) from None", "            ) from error", "it_needs"),
     Fault("app/process_pool.py", "await self._replace(executor)", "pass", "is_replaced"),
     Fault("app/process_pool.py", "except BrokenProcessPool", "except KeyError", "is_replaced"),
     Fault("app/process_pool.py", "queue=settings.queue", "queue=500", "told_to_come_back"),

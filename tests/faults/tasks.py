@@ -121,6 +121,20 @@ FAULTS = [
     Fault("app/tasks/publisher.py", "monotonic() >= self._try_again", "True", "left_alone"),
     Fault(
         "app/tasks/publisher.py",
+        "self._refused = batch[len(sent)]",
+        "pass",
+        "takes_no_jobs",
+    ),
+    Fault(
+        "app/tasks/publisher.py",
+        "wait = PAUSE if self._refused else None",
+        "wait = None",
+        "no_jobs",
+    ),
+    Fault("app/tasks/publisher.py", "            self._refused = None\n\n", "\n", "takes_no_jobs"),
+    Fault("app/health.py", "remark() for", "None for", "takes_no_jobs"),
+    Fault(
+        "app/tasks/publisher.py",
         "thread.join(2 * self._settings.publish_timeout + 1)",
         "thread.join()",
         "does_not_hold",

@@ -15,6 +15,7 @@ from time import monotonic
 
 from app.database import Database, DatabaseSettings
 from app.database.sync import SyncDatabase
+from app.health import REMARKS
 from app.jobs.kinds import Queue
 from app.jobs.outbox import nudging
 from app.jobs.settings import TaskSettings
@@ -48,6 +49,7 @@ class Publisher:
         self._line: Line[Nudge | None] = Line(settings.publish_queue)  # None is the end of it
         self._ending = False
         self._try_again = 0.0
+        self._refused: Nudge | None = None  # what the broker did not take, until it takes a job
 
     def nudge(self, job_id: int, queue: Queue) -> None:
         """Hand a job over soon, without waiting; a full queue leaves it to the sweep."""
@@ -62,10 +64,12 @@ class Publisher:
         url = database.writes.engine.url.render_as_string(hide_password=False)
         thread = Thread(target=self._run, args=(url,), name="publisher", daemon=True)
         thread.start()
+        REMARKS["jobs"] = lambda: "not handed over" if self._refused else None
         try:
             async with nudging(database, self):
                 yield
         finally:
+            REMARKS.pop("jobs", None)
             await asyncio.to_thread(self._end, thread)
 
     def _end(self, thread: Thread) -> None:
@@ -89,13 +93,27 @@ class Publisher:
         batch: list[Nudge] = []
         while len(batch) < BATCH:
             try:
-                nudge = self._line.get(block=not batch and not self._ending)
+                wait = PAUSE if self._refused else None
+                nudge = self._line.get(block=not batch and not self._ending, timeout=wait)
             except Empty:
-                break
+                if batch or self._ending:
+                    break
+                self._try_refused()
+                continue
             if nudge is None:
                 break
             batch.append(nudge)
         return batch
+
+    def _try_refused(self) -> None:
+        """Learn whether the broker takes jobs again, when there is no other one to hand over.
+
+        The sweep may have published it: a job that is announced twice runs once.
+        """
+        with suppress(Exception):
+            if self._refused:
+                self._sender.send(*self._refused)
+            self._refused = None
 
     def _publish(self, database: SyncDatabase, batch: list[Nudge]) -> None:
         sent: list[int] = []
@@ -104,8 +122,10 @@ class Publisher:
                 for job_id, queue in batch:
                     self._sender.send(job_id, queue)
                     sent.append(job_id)
+                self._refused = None
             except Exception:
                 FAILURES.add()
+                self._refused = batch[len(sent)]
                 self._try_again = monotonic() + PAUSE
                 logger.warning("the broker takes no jobs: they wait", exc_info=True)
         PUBLISHED.add(number=len(sent))

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from app import tasks
 def scheme() -> str:
     """The scheme of the broker's URL."""
     (module,) = Path(tasks.__file__).parent.glob("broker_*.py")
+    import_module(f"app.tasks.{module.stem}")  # here, where it holds no event loop up
     return module.stem.removeprefix("broker_")
 
 

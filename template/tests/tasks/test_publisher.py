@@ -10,9 +10,11 @@ from threading import enumerate as enumerate_threads
 from time import monotonic
 
 import pytest
+from httpx2 import AsyncClient
 from sqlalchemy import select
 
 from app.database import Database
+from app.health import REMARKS
 from app.jobs.kinds import Queue
 from app.jobs.models import Job
 from app.jobs.outbox import enqueue
@@ -126,6 +128,38 @@ async def test_a_broker_that_fails_is_left_alone_for_a_while(
 
     assert sender.sent == [job]
     assert await published(database) == [job]
+
+
+async def test_readiness_says_that_the_broker_takes_no_jobs(
+    database: Database, scheme: str, client: AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def ready() -> dict[str, str]:
+        response = await client.get("/health/ready")
+        assert response.status_code == 200  # all instances have the same broker
+        answer: dict[str, str] = response.json()
+        return answer
+
+    monkeypatch.setattr(publishing, "PAUSE", 0.01)
+    sender = Sent(fails=True)
+    async with opened(database, TaskSettings(broker_url=f"{scheme}://"), sender):
+        assert await ready() == {"status": "ok"}
+
+        (job,) = await add_jobs(database)
+        await until(lambda: sender.tries > 2)  # there is no other job to try it with
+        assert await ready() == {"status": "ok", "jobs": "not handed over"}
+
+        sender.fails = False
+        await until(lambda: sender.sent)
+        await until(lambda: not REMARKS["jobs"]())
+        assert await ready() == {"status": "ok"}
+
+        sender.fails = True
+        await add_jobs(database)
+        await until(REMARKS["jobs"])
+        sender.fails = False
+
+    assert sender.sent[0] == job
+    assert await ready() == {"status": "ok"}
 
 
 @pytest.mark.parametrize("broker", ["silent", "gone"])
