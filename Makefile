@@ -36,6 +36,7 @@ bench: .venv/installed-dev
 	$(BIN)/fastperf new build/bench --yes -d cache=none -d outbound=yes >/dev/null
 	cd build/bench && .venv/bin/python ../../benchmarks/patterns.py
 	$(BIN)/python scripts/bench_postgresql.py
+	$(BIN)/python benchmarks/saturation.py
 	$(BIN)/python benchmarks/publishing.py
 	$(BIN)/python benchmarks/generator.py
 

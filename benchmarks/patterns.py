@@ -36,6 +36,7 @@ from app.items import queries
 from app.items.models import Item
 from app.items.schemas import ItemRead, OwnerRead
 from app.metrics import prometheus
+from app.metrics.exposition import exposition
 from app.observability.finished import MAX_BATCH
 from app.observability.instruments import Instruments
 from app.observability.logs import BatchHandler, JSONFormatter, RequestRecord
@@ -220,6 +221,20 @@ async def layers(database: Database) -> None:
         print(f"{name:<58} + {added:>7.1f} us to a request")
 
 
+async def scrape() -> None:
+    """M2: what a scrape of 100 routes costs."""
+    for number in range(100):
+        prometheus.REQUESTS.labels("GET", f"/planted{number}", "200").observe(0.01)
+
+    async def expose() -> None:
+        exposition()
+
+    taken = [await cost(expose, 20, time.process_time) for _ in range(ROUNDS + 1)][1:]
+    lines = exposition().count(b"\n")
+    title = f"M2 a scrape of 100 routes, {lines:,} lines"
+    print(f"{title:<58} {statistics.median(taken):>9.0f} us")
+
+
 async def streaming() -> None:
     """R3: 1,000 rows as JSON Lines, by the batch and one by one as FastAPI streams them."""
     row = ItemRead.model_validate(ITEM)
@@ -386,6 +401,7 @@ async def main() -> None:
             await outbound(database)
     await instruments()
     await logs()
+    await scrape()
     await responses()
     await streaming()
     await compression()

@@ -1,7 +1,8 @@
 """Measure one read on PostgreSQL, way by way: part of `make bench`.
 
 Runs with a rendered project's own interpreter, in its folder, on DATABASE_URL. CPU of this
-process a call, without HTTP; the ways take turns and the medians of the rounds count.
+process a call, without HTTP; the ways take turns and the medians of the rounds count. Under
+saturation: p99 and throughput, of the read road and of SQLAlchemy's pool.
 """
 
 import asyncio
@@ -20,11 +21,12 @@ from sqlalchemy import bindparam, insert, select
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from app.database import DatabaseSettings, Query, open_database
-from app.database.asyncpg_reads import connect_options
+from app.database.postgresql_url import connect_options
 from app.items import queries
 from app.items.models import Item
 
 ROUNDS, TIMES = 9, 500
+CLIENTS, POOL, SECONDS = 64, 10, 1.5
 STATEMENT = select(Item.id, Item.name, Item.quantity, Item.created_at).where(
     Item.id == bindparam("id")
 )
@@ -113,10 +115,53 @@ async def parallel() -> None:
             )
 
 
+async def load(call: Callable[[], Awaitable[object]]) -> tuple[float, float]:
+    """Return p99 in milliseconds and calls a second, of many clients."""
+    took: list[float] = []
+    end = time.perf_counter() + SECONDS
+
+    async def client() -> None:
+        while (started := time.perf_counter()) < end:
+            await call()
+            took.append(time.perf_counter() - started)
+
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+    return statistics.quantiles(took, n=100)[98] * 1000, len(took) / SECONDS
+
+
+async def saturated() -> None:
+    """64 clients read a page on a pool of 10, fairly and on SQLAlchemy's pool."""
+    settings = DatabaseSettings().model_copy(update={"read_pool": POOL})
+    stock = create_async_engine(
+        settings.url,
+        pool_size=POOL,
+        max_overflow=0,
+        pool_timeout=30,
+        isolation_level="AUTOCOMMIT",
+    )
+    query: Query = queries.PAGE
+    async with open_database(settings) as database:
+
+        async def ours() -> None:
+            await database.reads.all(query, limit=21)
+
+        async def theirs() -> None:
+            async with stock.connect() as connection:
+                (await connection.execute(query.statement, {"limit": 21})).all()
+
+        rounds = [(await load(ours), await load(theirs)) for _ in range(ROUNDS + 1)][1:]
+    await stock.dispose()
+    p99 = statistics.median(a[0] / b[0] for a, b in rounds)
+    throughput = statistics.median(a[1] / b[1] for a, b in rounds)
+    title = f"{CLIENTS} clients read on {POOL} connections: ours / SQLAlchemy's pool"
+    print(f"{title}: p99 x {p99:.2f}, throughput x {throughput:.2f}")
+
+
 async def main() -> None:
-    """Measure both."""
+    """Measure all."""
     await reading()
     await parallel()
+    await saturated()
 
 
 uvloop.run(main())

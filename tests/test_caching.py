@@ -3,16 +3,13 @@
 import asyncio
 import re
 import shutil
-import statistics
 import subprocess
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from time import perf_counter
 
 import httpx2
 import pytest
@@ -21,7 +18,8 @@ from tests.conftest import Render
 from tests.harness.load import Connection
 from tests.harness.servers import PROGRAMS, Server, find, missing, redis, url_of
 from tests.harness.support import Environment, free_port, production_command, started
-from tests.test_metrics import COUNTED, workers_of
+from tests.harness.workers import PATIENCE, wait_until
+from tests.test_metrics import workers_of
 
 WORKERS = 2
 
@@ -49,7 +47,18 @@ READ = "    item = await queries.get(reads, item_id)\n"
 LATER = READ + "    import asyncio\n    await asyncio.sleep(0.003)\n"
 
 # Here a Redis that is slow because the machine is busy would be one that cannot be reached.
-PATIENT = {"CACHE_TIMEOUT": 5}
+PATIENT = {"CACHE_TIMEOUT": 5, "CACHE_FILL_SECONDS": 60}
+
+# A Redis that failed is left alone until the test moves this clock on, so the attempts can be
+# counted on any machine.
+CLOCK = """from time import monotonic as _monotonic
+
+
+def monotonic() -> float:
+    from pathlib import Path
+    return _monotonic() + 10_000 * int(Path("../hours").read_text())
+
+"""
 
 
 @dataclass
@@ -71,7 +80,7 @@ class Service:
         found: dict[int, list[Connection]] = {}
         spare: list[Connection] = []
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 while len(found) < WORKERS or any(len(some) < each for some in found.values()):
                     connection = await Connection.open(self.port)
                     _, pid = await connection.get("/worker")
@@ -96,7 +105,7 @@ class Service:
 
     def _samples(self, name: str) -> list[tuple[str, str]]:
         # A connection of its own: any worker may take it.
-        text = httpx2.get(f"http://127.0.0.1:{self.port}/metrics", timeout=10).text
+        text = httpx2.get(f"http://127.0.0.1:{self.port}/metrics", timeout=PATIENCE).text
         return re.findall(rf"^{name}(\S*) (\S+)$", text, re.MULTILINE)
 
 
@@ -139,6 +148,30 @@ def replace(file: Path, old: str, new: str) -> None:
     file.write_text(text.replace(old, new))
 
 
+def plant_clock(project: Path) -> Callable[[], None]:
+    """Plant a clock, and return the function that moves it on."""
+    hours = project.parent / "hours"
+    hours.write_text("0")
+    module = project / "app/caching/connection.py"
+    replace(module, "from time import monotonic\n", CLOCK)
+    replace(module, "\nPAUSE = 1.0 ", "\nPAUSE = 3600.0 ")
+    replace(project / "app/caching/redis.py", "\nTELL_AGAIN = 1.0 ", "\nTELL_AGAIN = 3600.0 ")
+    passed = iter(range(1, 100))
+
+    def let_pass() -> None:
+        new = hours.with_suffix(".new")
+        new.write_text(str(next(passed)))
+        new.replace(hours)
+
+    return let_pass
+
+
+def keep_leases(project: Path) -> Path:
+    """Make leases so long that no busy machine ends one."""
+    replace(project / "app/caching/redis.py", "\nLEASE = 0.5 ", "\nLEASE = 60.0 ")
+    return project
+
+
 async def fill(port: int, items: int) -> None:
     """Make some items."""
     connection = await Connection.open(port)
@@ -166,9 +199,9 @@ def test_what_two_workers_miss_at_once_runs_once(
             ]
 
     settings = {"WEB_CONCURRENCY": WORKERS, "REDIS_URL": redis_url(), **PATIENT}
-    with serving(project(cache="redis"), environment, **settings) as service:
+    with serving(keep_leases(project(cache="redis")), environment, **settings) as service:
         answers = asyncio.run(ask(service))
-        time.sleep(COUNTED)
+        wait_until(lambda: service.outcomes("/slow/").total() == rounds * WORKERS * each)
         outcomes, errors = service.outcomes("/slow/"), service.errors()
 
     executions = (service.folder / "executions").read_text().split()
@@ -178,15 +211,11 @@ def test_what_two_workers_miss_at_once_runs_once(
     assert [[*counts.values()] for counts in answers] == [[WORKERS * each]] * rounds
     assert all(status == 200 for counts in answers for status, _ in counts)
     assert outcomes["miss"] == rounds
-    assert outcomes.total() == rounds * WORKERS * each
     assert not errors
 
 
 # --- A Redis that is gone ------------------------------------------------------------------------
 
-TIMEOUT = 0.1  # seconds, CACHE_TIMEOUT's default
-BOUND = 0.35  # it, and a margin for the work itself on a busy machine
-RETURN = 5.0  # seconds until there are hits again
 GONE, BACK = "Redis cannot be reached", "Redis can be reached again"  # said by each worker
 
 
@@ -196,7 +225,6 @@ class Clients:
 
     over: bool = False
     statuses: Counter[tuple[str, int]] = field(default_factory=Counter)
-    took: list[tuple[float, float]] = field(default_factory=list)  # since when, how long
     broken: list[Exception] = field(default_factory=list)
 
     async def client(self, number: int, connection: Connection) -> None:
@@ -206,18 +234,19 @@ class Clients:
             method, path, body = "GET", random.choice(["/items", "/items/1"]), None
             if random.random() < 0.02:
                 method, path, body = "PATCH", "/items/1", {"quantity": random.randrange(1000)}
-            since = perf_counter()
             try:
                 status, _ = await connection.send(method, path, body)
             except Exception as error:
                 self.broken.append(error)
                 return
-            self.took.append((since, perf_counter() - since))
             self.statuses[method, status] += 1
 
-    def between(self, start: float, end: float) -> list[float]:
-        """Return how long those requests took that began in this time."""
-        return [took for since, took in self.took if start <= since < end]
+    async def more(self, number: int) -> None:
+        """Wait until so many more requests were answered."""
+        wanted = self.statuses.total() + number
+        while self.statuses.total() < wanted:
+            assert not self.broken
+            await asyncio.sleep(0.05)
 
 
 async def hits(service: Service) -> int:
@@ -225,16 +254,13 @@ async def hits(service: Service) -> int:
     return (await asyncio.to_thread(service.outcomes))["hit"]
 
 
-async def hits_return(service: Service, before: int, backs: int) -> float:
-    """Return how many seconds it takes until there are hits again, and workers are back so often."""
-    since = perf_counter()
-    while await hits(service) <= before or service.log.count(BACK) < backs:
-        assert perf_counter() - since < RETURN, f"no hits, or not of all: {service.log[-3000:]}"
+async def hits_return(service: Service, before: int, backs: int) -> None:
+    """Wait until there are hits again, and workers were back so often."""
+    while await hits(service) <= before or service.log.count(BACK) < backs:  # noqa: ASYNC110
         await asyncio.sleep(0.1)
-    return perf_counter() - since
 
 
-def test_a_redis_that_is_gone_costs_time_and_no_answer(
+def test_a_redis_that_is_gone_is_tried_once_and_costs_no_answer(
     project: Callable[..., Path], environment: Environment, database_url: Callable[[object], str]
 ) -> None:
     if absent := missing(*PROGRAMS["redis"]):
@@ -246,54 +272,45 @@ def test_a_redis_that_is_gone_costs_time_and_no_answer(
         async with service.connected(8) as pools, asyncio.TaskGroup() as asking:
             for number, connection in enumerate(one for some in pools for one in some):
                 asking.create_task(clients.client(number, connection))
-            await leave_and_return(service, clients)
+            async with asyncio.timeout(5 * PATIENCE):
+                await leave_and_return(service, clients)
             clients.over = True
         return clients
 
     async def leave_and_return(service: Service, clients: Clients) -> None:
         await hits_return(service, 0, 0)
-        for name, leave, come_back in (
-            ("stopped", server.stop, server.start),
-            ("paused", server.pause, server.resume),
+        for times, leave, come_back in (
+            (1, server.stop, server.start),
+            (2, server.pause, server.resume),
         ):
-            left = perf_counter()
             await asyncio.to_thread(leave)
-            await asyncio.sleep(1)
-            before = await hits(service)
-            await asyncio.sleep(1.5)
-            assert await hits(service) == before, f"{name}, it is asked nothing"
-            took = clients.between(left, perf_counter())
-            p99 = statistics.quantiles(took, n=100)[98]
-            print(
-                f"{name}: {len(took)} requests, median {statistics.median(took) * 1000:.0f} ms,"
-                f" p99 {p99 * 1000:.0f} ms, slowest {max(took) * 1000:.0f} ms"
-            )
-            assert not clients.broken
-            assert clients.statuses.keys() == {("GET", 200), ("PATCH", 200)}
-            assert p99 < BOUND
-            # Most do not even ask it.
-            assert statistics.median(took) < TIMEOUT / 2
+            while service.log.count(GONE) < times * WORKERS:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            # Answered while it is away, and without a further try.
+            await clients.more(400)
+            errors = await asyncio.to_thread(service.errors)
+            assert errors == times * WORKERS
 
-            backs = service.log.count(BACK) + WORKERS
+            before = await hits(service)
             await asyncio.to_thread(come_back)
-            print(f"hits {await hits_return(service, before, backs):.1f} s after its return")
+            let_pass()
+            await hits_return(service, before, times * WORKERS)
 
     folder = project(cache="redis", database="postgresql")
+    let_pass = plant_clock(folder)
     url = database_url("postgresql")
     with redis() as server:
-        settings = {"WEB_CONCURRENCY": WORKERS, "DATABASE_URL": url, "LOG_LEVEL": "INFO"}
+        settings = {"WEB_CONCURRENCY": WORKERS, "DATABASE_URL": url, "LOG_LEVEL": "INFO", **PATIENT}
         settings["REDIS_URL"] = url_of(server, "0")
         with serving(folder, environment, **settings) as service:
             workers = workers_of(service.process.pid)
             clients = asyncio.run(load(service))
             assert workers_of(service.process.pid) == workers
-            errors = service.errors()
 
-    print(clients.statuses, errors)
+    print(clients.statuses)
     assert not clients.broken
     assert clients.statuses.keys() == {("GET", 200), ("PATCH", 200)}
-    assert errors >= 2 * WORKERS  # both saw it go, twice
-    assert service.log.count(GONE) >= 2 * WORKERS
+    assert service.log.count(GONE) == 2 * WORKERS  # both saw it go, twice
 
 
 # --- A Redis that refuses ------------------------------------------------------------------------
@@ -320,7 +337,6 @@ def test_a_redis_that_is_full_is_not_asked_again_and_again(
                     await connection.get(f"/items/{number}")
             told("config", "set", "maxmemory", "1", "maxmemory-policy", "noeviction")
 
-            since = perf_counter()
             for quantity in range(5):
                 await one.send("PATCH", "/items/1", {"quantity": quantity})
                 for connection in (one, other):
@@ -329,21 +345,23 @@ def test_a_redis_that_is_full_is_not_asked_again_and_again(
             for _ in range(requests):
                 await other.get("/items/2")
                 await other.get("/items/1")
-            seconds = perf_counter() - since
             refused = told("info", "errorstats").partition("errorstat_OOM:count=")[2]
-            # Each worker asks it once a second, for as many tags as are owed.
-            assert 0 < int(refused.split()[0]) < (seconds + 1) * WORKERS * 8 < requests
+            # Each worker asks it once, for as many tags as a write has.
+            assert 0 < int(refused.split()[0]) <= WORKERS * 8
 
             told("config", "set", "maxmemory", "0")
+            let_pass()
             before = await hits(service)
-            while "Redis takes SET again" not in service.log or await hits(service) <= before:
-                await one.get("/items/1")
-                assert perf_counter() - since < 60, service.log[-2000:]
+            async with asyncio.timeout(PATIENCE):
+                while "Redis takes SET again" not in service.log or await hits(service) <= before:
+                    await one.get("/items/1")
 
+    folder = project(cache="redis")
+    let_pass = plant_clock(folder)
     with redis() as server:
         settings = {"WEB_CONCURRENCY": WORKERS, "LOG_LEVEL": "INFO", **PATIENT}
         settings["REDIS_URL"] = url_of(server, "0")
-        with serving(project(cache="redis"), environment, **settings) as service:
+        with serving(folder, environment, **settings) as service:
             asyncio.run(ask(service, server))
             log = service.log
 
@@ -426,7 +444,7 @@ def test_nobody_gets_what_was_there_before_a_write(
     urls = {"DATABASE_URL": database_url("postgresql"), "REDIS_URL": redis_url()}
     with serving(folder, environment, **settings, **urls) as service:
         asyncio.run(race(service))
-        time.sleep(COUNTED)
+        wait_until(lambda: service.outcomes()["stale"] > 100)
         outcomes, errors = service.outcomes(), service.errors()
 
     writes, raced = sum(item.written for item in items), sum(item.raced for item in items)
@@ -435,7 +453,6 @@ def test_nobody_gets_what_was_there_before_a_write(
     assert writes == rounds * len(items) == 1000
     assert raced > 10
     assert outcomes["hit"] > 100
-    assert outcomes["stale"] > 100
     assert not errors
 
 
@@ -468,10 +485,8 @@ def test_workers_that_keep_answers_to_themselves_say_so(  # noqa: PLR0917  (fixt
     folder = project(cache="memory", database="postgresql", server=server)
     url = database_url("postgresql")
     with serving(folder, environment, *options, DATABASE_URL=url, **settings) as service:
-        deadline = time.monotonic() + 10
-        while service.log.count("Application startup complete") < workers:
-            assert time.monotonic() < deadline, service.log
-            time.sleep(0.1)
+        started = "Application startup complete"
+        wait_until(lambda: service.log.count(started) >= workers, lambda: service.log)
         children = workers_of(service.process.pid)
 
     assert (len(children) or 1) == workers
@@ -508,17 +523,18 @@ def test_the_metrics_of_all_workers_add_up(
         return asked
 
     settings = {"WEB_CONCURRENCY": WORKERS, "REDIS_URL": redis_url(), **PATIENT}
-    with serving(project(cache="redis"), environment, **settings) as service:
+    with serving(keep_leases(project(cache="redis")), environment, **settings) as service:
         asked = asyncio.run(ask(service))
-        time.sleep(COUNTED)
-        said = [
-            {route: service.outcomes(f'{route}"') for route in ("/items", "/items/{item_id}")}
-            for _ in range(20)  # whichever worker answers
-        ]
+        routes = ("/items", "/items/{item_id}")
+
+        def outcomes() -> dict[str, Counter[str]]:
+            return {route: service.outcomes(f'{route}"') for route in routes}
+
+        wait_until(lambda: {route: counts.total() for route, counts in outcomes().items()} == asked)
+        said = [outcomes() for _ in range(20)]  # whichever worker answers
 
     print(asked, said[0])
     assert all(one == said[0] for one in said)
-    assert {route: counts.total() for route, counts in said[0].items()} == asked
     # Who looks just before an answer is kept, and then asks for the right to make it, makes it again.
     assert 2 <= said[0]["/items"]["miss"] <= 4
     assert said[0]["/items"]["hit"] + said[0]["/items"]["wait"] >= asked["/items"] - 4

@@ -385,7 +385,7 @@ def terminal(tmp_path: Path) -> Iterator["pexpect.spawn[str]"]:
         ["new", "--no-install"],
         cwd=str(tmp_path),
         encoding="utf-8",
-        timeout=20,
+        timeout=60,
         dimensions=(50, 160),
     )
     yield child

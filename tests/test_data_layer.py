@@ -6,15 +6,13 @@ import os
 import re
 import shutil
 import signal
-import statistics
 import subprocess
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import httpx2
@@ -22,7 +20,16 @@ import pytest
 
 from tests.conftest import ROOT, Render
 from tests.harness.proxy import Proxy, proxy
-from tests.harness.servers import Server, execute, mariadb, missing, pgbouncer, postgresql, url_of
+from tests.harness.servers import (
+    Server,
+    execute,
+    find,
+    mariadb,
+    missing,
+    pgbouncer,
+    postgresql,
+    url_of,
+)
 from tests.harness.support import Environment, clean_environment, free_port, serving
 
 KINDS = ("postgresql", "mysql")
@@ -60,7 +67,7 @@ class Service:
         """Give a client with that many connections."""
         limits = httpx2.Limits(max_connections=count, max_keepalive_connections=count)
         url = f"http://127.0.0.1:{self.port}"
-        async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=30) as client:
+        async with httpx2.AsyncClient(base_url=url, limits=limits, timeout=HANG) as client:
             yield client
 
 
@@ -140,20 +147,48 @@ CALLS = [
     ("POST", "/both", None),
 ]
 
-Answer = tuple[float, int, float]  # when it came, its status, the seconds it took
+HANG = 120  # seconds: no test depends on how fast a machine is
 
 
-async def ask(client: httpx2.AsyncClient, until: Callable[[], bool], count: int) -> list[Answer]:
+@dataclass
+class Asked:
+    """Answers by the phase of the test in which their requests were sent and answered."""
+
+    phase: str = ""
+    answers: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+
+    def within(self, phase: str) -> Counter[int]:
+        """Return the statuses of what was sent and answered in one phase."""
+        found: Counter[int] = Counter()
+        for (sent, answered, status), number in self.answers.items():
+            if sent == answered == phase:
+                found[status] += number
+        return found
+
+    async def has(self, phase: str, number: int) -> None:
+        """Wait for so many answers within a phase."""
+        while self.within(phase).total() < number:  # noqa: ASYNC110  (clients would have to know)
+            await asyncio.sleep(0.02)
+
+    @property
+    def statuses(self) -> set[int]:
+        """All that were answered."""
+        return {status for _, _, status in self.answers}
+
+
+async def ask(
+    client: httpx2.AsyncClient, until: Callable[[], bool], count: int, asked: Asked | None = None
+) -> Asked:
     """Have `count` clients ask everything in turn until it is time to stop."""
-    answers: list[Answer] = []
+    asked = asked or Asked()
 
     async def one(number: int) -> None:
         while not until():
             method, path, body = CALLS[number % len(CALLS)]
             number += 1
-            started = perf_counter()
+            sent = asked.phase
             response = await client.request(method, path, json=body)
-            answers.append((perf_counter(), response.status_code, perf_counter() - started))
+            asked.answers[sent, asked.phase, response.status_code] += 1
             if response.status_code == 503:
                 # Of a commit that broke off nobody knows: to ask again may do it twice.
                 known = "outcome is unknown" not in response.text
@@ -161,58 +196,56 @@ async def ask(client: httpx2.AsyncClient, until: Callable[[], bool], count: int)
                 await asyncio.sleep(0.02)
 
     await asyncio.gather(*(one(number) for number in range(count)))
-    return answers
+    return asked
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_restarted_database_costs_quick_503s_and_no_more(
+def test_a_restarted_database_costs_503s_while_it_is_away_and_no_more(
     project: Callable[[str], Path],
     environment: Environment,
     own_server: Callable[..., Server],
     kind: str,
 ) -> None:
+    """No request waits for the database's return, or as long as one may wait for a connection."""
     server = own_server(kind)
 
-    async def load(service: Service) -> tuple[list[Answer], float, float, float]:
-        async with service.clients(32) as client:
+    async def load(service: Service) -> Asked:
+        stop, asked = asyncio.Event(), Asked("before")
+        async with service.clients(32) as client, asyncio.timeout(2 * HANG):
             await fill(client)
-            stop = asyncio.Event()
-            asking = asyncio.create_task(ask(client, stop.is_set, 32))
-            await asyncio.sleep(1.5)
-            await asyncio.to_thread(server.stop)
-            gone = perf_counter()
-            await asyncio.sleep(1.5)
-            returning = perf_counter()  # from now on it may answer
-            await asyncio.to_thread(server.start)
-            back = perf_counter()
-            await asyncio.sleep(6)
-            stop.set()
-            return await asking, gone, returning, back
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(ask(client, stop.is_set, 32, asked))
+                await asked.has("before", 200)
+                asked.phase = "leaving"
+                await asyncio.to_thread(server.stop)
+                asked.phase = "away"
+                await asked.has("away", 200)
+                asked.phase = "returning"
+                await asyncio.to_thread(server.start)
+                asked.phase = "back"
+                await asked.has("back", 400)
+                stop.set()
+        return asked
 
-    with running(project(kind), environment, url_of(server, "shop")) as service:
-        answers, gone, returning, back = asyncio.run(load(service))
+    with running(
+        project(kind), environment, url_of(server, "shop"), DATABASE_TIMEOUT=4 * HANG
+    ) as service:
+        asked = asyncio.run(load(service))
         assert Path(f"/proc/{service.pid}").exists()  # the same process all the time
         log = service.log.read_text()
 
-    statuses = Counter(status for _, status, _ in answers)
-    # An answer that was made just before may arrive just after.
-    during = [answer for answer in answers if gone + 0.3 < answer[0] < returning]
-    late = [answer for answer in answers if answer[0] > back + 5]
-    print(kind, statuses, f"slowest 503 {max(a[2] for a in answers if a[1] == 503):.2f} s")
-    last = max(answer[0] for answer in answers if answer[1] == 503) - back
-    print(f"the last 503 came {last:.2f} s after the server's return")
-    assert statuses.keys() <= {200, 201, 503}
-    assert {status for _, status, _ in during} == {503}
-    assert all(took < 1 for _, status, took in answers if status == 503)
-    assert late
-    assert {status for _, status, _ in late} <= {200, 201}
+    print(kind, asked.answers)
+    assert asked.statuses <= {200, 201, 503}
+    assert asked.within("before").keys() == {200, 201}
+    assert asked.within("away").keys() == {503}
+    assert asked.within("back").keys() == {200, 201}
     assert "unhandled error" not in log
 
 
 async def commits_that_wait(server: Server, expected: int) -> None:
     """Return once so many commits wait for a standby."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
-    for _ in range(200):
+    for _ in range(10 * HANG):
         found = int(execute(server, waiting))
         if found == expected:
             return
@@ -295,7 +328,7 @@ def test_idle_connections_that_died_without_a_word_cost_nothing_but_a_moment(
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("pool", [1, 2])
-def test_small_pools_answer_everybody_within_the_bound(  # noqa: PLR0917  (fixtures)
+def test_small_pools_never_lock_up(  # noqa: PLR0917  (fixtures)
     project: Callable[[str], Path],
     environment: Environment,
     servers: Callable[[str], Server],
@@ -303,117 +336,103 @@ def test_small_pools_answer_everybody_within_the_bound(  # noqa: PLR0917  (fixtu
     kind: str,
     pool: int,
 ) -> None:
-    wait = 0.5  # seconds, at each gate
+    """All are answered, though each place has many that wait for it."""
     settings: dict[str, Any] = {"DATABASE_WRITE_POOL": pool, "DATABASE_READ_POOL": pool}
-    settings["DATABASE_TIMEOUT"] = wait
+    settings["DATABASE_TIMEOUT"] = 2 * HANG
 
-    async def load(service: Service) -> list[Answer]:
+    async def load(service: Service) -> Asked:
         async with service.clients(64) as client:
             await fill(client)
-            end = perf_counter() + 4
-            return await ask(client, lambda: perf_counter() > end, 64)
+            left = iter(range(600))
+            return await ask(client, lambda: next(left, None) is None, 64)
 
     with running(project(kind), environment, database_url(kind), **settings) as service:
-        answers = asyncio.run(load(service))
+        asked = asyncio.run(load(service))
 
-    statuses = Counter(status for _, status, _ in answers)
-    print(kind, pool, statuses, f"slowest {max(took for _, _, took in answers):.2f} s")
-    assert statuses.keys() <= {200, 201, 503}
-    assert statuses[200] > 100
-    # Two gates, two statements on the read road, and the time of the work itself.
-    assert max(took for _, _, took in answers) < 3 * wait + 1
+    assert asked.statuses == {200, 201}
+    assert asked.within("").total() == 600
 
 
-def test_a_saturated_read_road_is_fair(
+def test_saturated_roads_are_first_come_first_served(
     project: Callable[[str], Path],
     environment: Environment,
     database_url: Callable[[object], str],
 ) -> None:
+    """SQLAlchemy's pool alone is not, so the proof can fail; `make bench` measures the difference."""
     folder = project("postgresql")
     env = {"DATABASE_URL": database_url("postgresql")}
     environment.run("alembic", "upgrade", "head", cwd=folder, env=env)
 
-    done = environment.run("python", ROOT / "tests/proofs/saturation.py", cwd=folder, env=env)
+    done = environment.run("python", ROOT / "tests/proofs/order_of_entry.py", cwd=folder, env=env)
 
     result = json.loads(done.stdout)
     print(json.dumps(result))
-    assert result["p99"] <= 0.4, result
-    assert result["throughput"] >= 1, result
+    assert result["reads"] == result["writes"] == {"entered": result["calls"], "passed": 0}
+    assert result["pool alone"]["passed"] > 100
 
 
-# A short transaction on a row of its own, planted beside the example.
-TOUCH = """
-
-@router.post("/touch/{item_id}")
-async def touch(item_id: ItemId, session: WriteSession) -> None:
-    from sqlalchemy import update
-
-    statement = update(Item).where(Item.id == item_id).values(quantity=Item.quantity + 1)
-    await session.execute(statement)
-"""
-
-# Asks for one of 5,000 rows at random, and prints p99 in microseconds, the count of answers,
-# the microseconds they took in all, and the count of errors.
-WRK = """
-request = function() return wrk.format("POST", "/touch/" .. math.random(1, 5000)) end
-done = function(summary, latency)
-  local bad = summary.errors
-  io.write(string.format("\\n%d %d %d %d", latency:percentile(99), summary.requests,
-    summary.duration, bad.status + bad.timeout + bad.read + bad.write + bad.connect))
-end
-"""
+@contextmanager
+def locked(server: Server, database: str) -> Iterator[None]:
+    """Hold the first item's row in a transaction."""
+    words = [str(find("psql")), "-qAt", "-h", "127.0.0.1", "-p", str(server.port)]
+    with subprocess.Popen(
+        [*words, "-U", "postgres", database],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as psql:
+        assert psql.stdin
+        assert psql.stdout
+        psql.stdin.write("BEGIN;\nSELECT id FROM items WHERE id = 1 FOR UPDATE;\n")
+        assert psql.stdout.readline() == "1\n"
+        yield
+        psql.stdin.close()
 
 
-def test_a_saturated_write_road_is_fair(
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({"DATABASE_QUEUE": 4, "DATABASE_TIMEOUT": 2 * HANG}, 3),
+        ({"DATABASE_QUEUE": 100, "DATABASE_TIMEOUT": 0.5}, 7),
+    ],
+    ids=["queue", "timeout"],
+)
+def test_a_full_queue_and_a_long_wait_refuse_before_a_place_comes_free(
     project: Callable[[str], Path],
     environment: Environment,
     own_server: Callable[..., Server],
-    tmp_path: Path,
+    settings: dict[str, Any],
+    refused: int,
 ) -> None:
-    if missing("wrk"):
-        pytest.skip("wrk is not installed: run scripts/servers.sh as root")
+    """One of eight requests has the only place, and keeps it until the others were refused."""
     server = own_server("postgresql")
-    (tmp_path / "touch.lua").write_text(WRK)
-    folder = project("postgresql")
-    with (folder / "app/items/routes.py").open("a") as routes:
-        routes.write(TOUCH)
-    # The same service with SQLAlchemy's pool alone.
-    ungated = shutil.copytree(folder, tmp_path / "ungated" / "shop")
-    road = ungated / "app/database/writes.py"
-    assert "async with self.gate, " in road.read_text()
-    road.write_text(road.read_text().replace("async with self.gate, ", "async with "))
 
-    def load(service: Service, seconds: float) -> tuple[float, float]:
-        words = ["wrk", "-t1", "-c64", f"-d{seconds}s", "--timeout", "20s", "--latency", "-s"]
-        words += [str(tmp_path / "touch.lua"), f"http://127.0.0.1:{service.port}"]
-        out = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-        p99, count, duration, errors = map(int, out.splitlines()[-1].split())
-        assert not errors, out
-        return p99 / 1000, count / duration * 1e6
+    async def load(service: Service) -> tuple[list[httpx2.Response], list[httpx2.Response]]:
+        async with service.clients(8) as client, asyncio.timeout(HANG):
+            await fill(client)
+            with locked(server, "shop"):
+                change = {"quantity": 2}
+                asked = [
+                    asyncio.create_task(client.patch("/items/1", json=change)) for _ in range(8)
+                ]
+                done: set[asyncio.Task[httpx2.Response]] = set()
+                while len(done) < refused:
+                    done, _ = await asyncio.wait(asked, timeout=0.05)
+                early = [task.result() for task in done]
+            return early, [await task for task in asked if task not in done]
 
-    settings: dict[str, Any] = {"DATABASE_WRITE_POOL": 10, "DATABASE_TIMEOUT": 20}
-    settings["LOG_LEVEL"] = "WARNING"
-    url = url_of(server, "shop")
-    with (
-        running(folder, environment, url, **settings) as ours,
-        running(ungated, environment, url, **settings) as pool_alone,
-    ):
-        execute(server, ROWS, "shop")
-        rounds = [(load(ours, 2), load(pool_alone, 2)) for _ in range(6)][1:]
+    with running(
+        project("postgresql"),
+        environment,
+        url_of(server, "shop"),
+        **{"DATABASE_WRITE_POOL": 1, **settings},
+    ) as service:
+        early, late = asyncio.run(load(service))
 
-    p99 = statistics.median(a[0] / b[0] for a, b in rounds)
-    throughput = statistics.median(a[1] / b[1] for a, b in rounds)
-    print(f"p99 x {p99:.2f}, throughput x {throughput:.2f}", rounds)
-    assert p99 <= 0.4, rounds
-    # 1.0 on a quiet machine; the room is for one that does other things meanwhile.
-    assert throughput >= 0.9, rounds
-
-
-ROWS = """
-    INSERT INTO items (name, quantity, created_at)
-    SELECT 'item ' || n, 0, now() FROM generate_series(1, 5000) n;
-    ANALYZE;
-"""
+    assert [answer.status_code for answer in early] == [503] * refused
+    assert {answer.headers["retry-after"] for answer in early} == {"1"}
+    assert [answer.status_code for answer in late] == [200] * (8 - refused)
 
 
 def test_pgbouncer_in_transaction_mode(
@@ -427,8 +446,8 @@ def test_pgbouncer_in_transaction_mode(
         async with service.clients(32) as client:
             await fill(client)
             left = iter(range(6000))
-            answers = await ask(client, lambda: next(left, None) is None, 32)
-            return Counter(status for _, status, _ in answers)
+            asked = await ask(client, lambda: next(left, None) is None, 32)
+            return asked.within("")
 
     folder = project("postgresql")
     # One more than the write pool: a request that writes may read too.
@@ -480,6 +499,24 @@ MILLION = {
 }
 
 
+# How much the server has read: blocks, or rows.
+COUNTING: dict[str, dict[str, object]] = {
+    "postgresql": {"shared_preload_libraries": "pg_stat_statements"},
+    "mysql": {},
+}
+TOUCHED = {
+    "postgresql": """
+        CREATE EXTENSION IF NOT EXISTS pg_stat_statements;
+        SELECT sum(shared_blks_hit + shared_blks_read)::int FROM pg_stat_statements
+         WHERE query LIKE 'SELECT%items%';
+    """,
+    "mysql": """
+        SELECT CAST(sum(variable_value) AS int) FROM information_schema.global_status
+         WHERE variable_name LIKE 'HANDLER_READ%' AND variable_name <> 'HANDLER_READ_RND_NEXT';
+    """,
+}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_million_rows(
     project: Callable[[str], Path],
@@ -487,7 +524,7 @@ def test_a_million_rows(
     own_server: Callable[..., Server],
     kind: str,
 ) -> None:
-    server = own_server(kind)
+    server = own_server(kind, **COUNTING[kind])
     with running(
         project(kind), environment, url_of(server, "shop"), DATABASE_READ_POOL=1
     ) as service:
@@ -499,15 +536,14 @@ def test_a_million_rows(
 
         far = urlsafe_b64encode(b'["2026-01-02T00:00:00Z",86400]').decode().rstrip("=")
         assert len(client.get("/items", params={"cursor": far}).json()["results"]) == 20
-        times: dict[str, list[float]] = {"first": [], "far": []}
-        for _ in range(60):
-            for name, params in (("first", {}), ("far", {"cursor": far})):
-                started = perf_counter()
-                client.get("/items", params=params).raise_for_status()
-                times[name].append(perf_counter() - started)
-        first, last = (statistics.median(times[name]) for name in ("first", "far"))
-        print(f"{kind}: first page {first * 1000:.1f} ms, page at row 913,600 {last * 1000:.1f} ms")
-        assert last < 1.5 * first
+        touched = {}
+        for name, params in (("first", {}), ("far", {"cursor": far})):
+            before = int(execute(server, TOUCHED[kind], "shop"))
+            client.get("/items", params=params).raise_for_status()
+            touched[name] = int(execute(server, TOUCHED[kind], "shop")) - before
+        print(f"{kind}: touched for the first page and for the one at row 913,600: {touched}")
+        assert 20 < touched["first"] < 1000
+        assert touched["far"] < 1.5 * touched["first"]
 
         # A client that reads a little and stops, holding its connection to the service.
         with client.stream("GET", "/items.jsonl") as stalled:
@@ -518,20 +554,16 @@ def test_a_million_rows(
         # It has gone now.
         assert client.get("/items/1").status_code == 200
 
-        before = service.rss()
-        lines, most = 0, before
-        started = perf_counter()
+        idle = service.rss()
+        lines, most = 0, idle
         with client.stream("GET", "/items.jsonl") as response:
             for number, chunk in enumerate(response.iter_bytes(65536)):
                 lines += chunk.count(b"\n")
                 if number % 50 == 0:
                     most = max(most, service.rss())
-        print(
-            f"{kind}: {lines} rows in {perf_counter() - started:.1f} s,"
-            f" memory {before:.0f} MiB and at most {most:.0f} MiB"
-        )
+        print(f"{kind}: memory {idle:.0f} MiB and at most {most:.0f} MiB")
         assert lines == 1_000_000
-        assert most - before < 50
+        assert most - idle < 50
         client.close()
 
 
@@ -556,7 +588,7 @@ def test_two_workers_over_the_budget_are_refused(
         start_new_session=True,
     )
     try:
-        output, _ = started.communicate(timeout=15)
+        output, _ = started.communicate(timeout=HANG)
     except subprocess.TimeoutExpired:
         os.killpg(started.pid, signal.SIGTERM)
         output, _ = started.communicate()

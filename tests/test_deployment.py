@@ -791,7 +791,7 @@ def exposed(
     with serving(words, project, port, env={**clean_environment()}) as client:
         assert client.get("/items").status_code == 200
         assert client.get("/items/1").status_code == 404
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while "road=" not in (text := client.get("/metrics").text):  # sampled now and then
             assert time.monotonic() < deadline
             time.sleep(0.1)

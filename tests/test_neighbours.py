@@ -2,7 +2,7 @@
 
 import pytest
 
-from fastperf_new.neighbours import is_import, merge
+from fastperf_new.neighbours import is_field, is_import, is_setting, merge
 
 BASE = "start\n1\n2\n3\nend\n"
 
@@ -105,3 +105,48 @@ def test_what_is_an_import(line: str) -> None:
 )
 def test_what_is_none(line: str) -> None:
     assert not is_import(line.encode())
+
+
+def test_imports_that_both_add_at_one_place_are_both_taken() -> None:
+    base = "from app.a import A\nfrom app.c import C\n\nX = 1\n"
+    ours = base.replace("import A\n", "import A\nfrom app.mine import M\n")
+    theirs = base.replace("import A\n", "import A\nfrom app.b import B\n")
+
+    merged = merge(base.encode(), ours.encode(), theirs.encode(), bool)
+
+    both = "import A\nfrom app.b import B\nfrom app.mine import M\n"
+    assert merged == base.replace("import A\n", both).encode()
+
+
+def test_settings_that_both_add_at_one_place_are_both_taken() -> None:
+    base = "class Settings(Base):\n    level: str = 'INFO'\n"
+    ours = base + "    limit: int = 100  # characters\n"
+    theirs = base + "    # Seconds.\n    drain: float = Field(default=0, ge=0)\n"
+
+    merged = merge(base.encode(), ours.encode(), theirs.encode(), is_setting, is_setting)
+
+    assert merged == (theirs + "    limit: int = 100  # characters\n").encode()
+
+
+def test_what_both_add_alike_stays_a_conflict() -> None:
+    base = "class Settings(Base):\n    level: str = 'INFO'\n"
+    ours, theirs = (base + f"    {more}limit: int = 1\n" for more in ("", "a: int = 1\n    "))
+
+    assert merge(base.encode(), ours.encode(), theirs.encode(), is_setting, is_setting) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "field"),
+    [
+        ("    limit: int = 100  # characters\n", True),
+        ("    # Seconds.\n", True),
+        ("    limit: int = Field(\n", False),
+        ("        limit: int = 1\n", False),
+        ("limit: int = 1\n", False),
+        ("    limit = 1\n", False),
+        ("    def limit(self) -> int:\n", False),
+        ("\n", False),
+    ],
+)
+def test_what_is_a_field(line: str, field: bool) -> None:
+    assert is_field(line.encode()) is field

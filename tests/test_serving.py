@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from tests.harness.support import SERVERS, Environment, free_port, production_co
 
 WORKERS = 2
 CLIENTS = 8
+HANG = 120  # seconds: no test depends on how fast a machine is
 
 # Planted beside the example: who answers, after how many seconds of waiting or of blocking.
 WORKER = """
@@ -47,7 +47,7 @@ class Service:
 
     async def workers(self, wanted: Callable[[set[int]], bool]) -> set[int]:
         """Return the processes that answer, as soon as they are as wanted."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(HANG):
             while True:
                 asked = [get(self.port, "/worker?wait=0.02") for _ in range(4 * WORKERS)]
                 answers = await asyncio.gather(*asked, return_exceptions=True)
@@ -57,7 +57,7 @@ class Service:
 
     async def stopped(self) -> int:
         """Return its exit code."""
-        return await asyncio.to_thread(self.process.wait, 30)
+        return await asyncio.to_thread(self.process.wait, HANG)
 
 
 @contextmanager
@@ -95,7 +95,7 @@ async def under(load: Load, *paths: str) -> AsyncIterator[Load]:
         yield load
     finally:
         load.over = True
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             await asyncio.gather(*clients)
 
 
@@ -109,7 +109,7 @@ def test_a_stop_under_load_fails_no_request(
     async def stop(running: Service) -> Load:
         await running.workers(lambda pids: len(pids) == WORKERS)
         async with under(Load(running.port), *BUSY) as load:
-            await asyncio.sleep(1.5)  # the slow ones are half way
+            await load.answers(20 * CLIENTS)  # meanwhile slow ones are under way
             load.stopping = True
             running.process.send_signal(signal.SIGTERM)
             assert await running.stopped() == 0
@@ -120,7 +120,6 @@ def test_a_stop_under_load_fails_no_request(
 
     print(server, load)
     assert load.statuses.keys() == {200}
-    assert load.statuses[200] > 20 * CLIENTS
     assert load.broken["unanswered"] == load.broken["cut"] == load.broken["refused"] == 0
     if server != "uvicorn":  # its parent holds the socket open until the last worker is gone
         assert load.broken["turned away"] <= WORKERS
@@ -134,17 +133,14 @@ def test_sigint_for_the_parent_alone_stops_all(
 ) -> None:
     """As `kill -INT` sends it; Ctrl+C in a terminal goes to the workers too."""
 
-    async def stop(running: Service) -> float:
+    async def stop(running: Service) -> None:
         await running.workers(lambda pids: len(pids) == WORKERS)
         running.process.send_signal(signal.SIGINT)
-        began = time.monotonic()
         await running.stopped()
-        return time.monotonic() - began
 
     with service(project(server), environment) as running:
-        seconds = asyncio.run(stop(running))
+        asyncio.run(stop(running))
 
-    assert seconds < 10
     assert running.log.count("the lifespan is closed") == WORKERS
 
 
@@ -153,7 +149,7 @@ def test_a_hasty_stop_is_noticed(project: Callable[[str], Path], environment: En
 
     async def stop(running: Service) -> Load:
         async with under(Load(running.port), *BUSY) as load:
-            await asyncio.sleep(1.5)
+            await load.answers(20 * CLIENTS)
             load.stopping = True
             for pid in await running.workers(lambda pids: len(pids) == WORKERS):
                 os.kill(pid, signal.SIGKILL)
@@ -172,30 +168,32 @@ def test_a_hasty_stop_is_noticed(project: Callable[[str], Path], environment: En
 def test_draining_fails_readiness_and_nothing_else(
     project: Callable[[str], Path], environment: Environment, server: str
 ) -> None:
-    drain = 1.5
     paths = ("/health/ready", "/health/live", "/items")
     seen: list[list[int]] = []
 
-    async def stop(running: Service) -> tuple[float, Load]:
+    async def ready(running: Service) -> set[int]:
+        # So many that all workers are among those that answer.
+        return {(await get(running.port, "/health/ready"))[0] for _ in range(5 * WORKERS)}
+
+    async def stop(running: Service) -> Load:
         await running.workers(lambda pids: len(pids) == WORKERS)
         async with under(Load(running.port, keep=False), *BUSY[:4]) as load:
             running.process.send_signal(signal.SIGTERM)
-            began = time.monotonic()
-            await asyncio.sleep(0.7)  # uvicorn's parent looks for signals twice a second
-            while time.monotonic() - began < drain - 0.2:
+            async with asyncio.timeout(HANG):
+                while await ready(running) != {503}:
+                    pass
+            for _ in range(3):
                 seen.append([(await get(running.port, path))[0] for path in paths])
-                await asyncio.sleep(0.1)
             load.over = True  # whoever asks /health/ready has turned elsewhere by now
+            assert running.process.poll() is None
             assert await running.stopped() == 0
-            return time.monotonic() - began, load
+            return load
 
-    with service(project(server), environment, DRAIN_SECONDS=drain) as running:
-        seconds, load = asyncio.run(stop(running))
+    with service(project(server), environment, DRAIN_SECONDS=5) as running:
+        load = asyncio.run(stop(running))
 
-    print(server, seconds, load, len(seen))
-    assert seen
-    assert all(statuses == [503, 200, 200] for statuses in seen)
-    assert drain <= seconds < drain + 3
+    print(server, load)
+    assert seen == [[503, 200, 200]] * 3
     assert load.statuses.keys() == {200}
     assert not +load.broken
     assert running.log.count("the lifespan is closed") == WORKERS
@@ -207,24 +205,21 @@ def test_draining_fails_readiness_and_nothing_else(
 def test_a_killed_worker_is_replaced(
     project: Callable[[str], Path], environment: Environment, server: str
 ) -> None:
-    async def kill(running: Service) -> tuple[Load, int]:
+    async def kill(running: Service) -> Load:
         before = await running.workers(lambda pids: len(pids) == WORKERS)
         async with under(Load(running.port, keep=False), *["/worker"] * CLIENTS) as load:
-            await asyncio.sleep(0.5)
+            await load.answers(CLIENTS)
             os.kill(victim := min(before), signal.SIGKILL)
-            await asyncio.sleep(0.2)
-            answered = load.statuses[200]
+            await load.answers(CLIENTS)  # the other one goes on
             await running.workers(lambda pids: len(pids) == WORKERS and victim not in pids)
-            answered = load.statuses[200] - answered
-            await asyncio.sleep(0.5)
-        return load, answered
+            await load.answers(CLIENTS)
+        return load
 
     with service(project(server), environment) as running:
-        load, answered = asyncio.run(kill(running))
+        load = asyncio.run(kill(running))
 
-    print(server, load, answered)
+    print(server, load)
     assert load.statuses.keys() == {200}
-    assert answered > 0  # the other one went on
     # What the one that died was answering, or had in its own queue.
     assert sum(load.broken.values()) <= 2 * CLIENTS
 
@@ -232,22 +227,18 @@ def test_a_killed_worker_is_replaced(
 def test_a_blocked_worker_is_replaced(
     project: Callable[[str], Path], environment: Environment
 ) -> None:
-    async def block(running: Service) -> float:
+    async def block(running: Service) -> None:
         before = await running.workers(lambda pids: len(pids) == WORKERS)
         blocked = await Connection.open(running.port)
-        began = time.monotonic()
-        with pytest.raises(ClosedError):
-            await blocked.get("/worker?block=30")
-        seconds = time.monotonic() - began
+        async with asyncio.timeout(HANG):
+            with pytest.raises(ClosedError):
+                await blocked.get("/worker?block=600")
         after = await running.workers(lambda pids: len(pids) == WORKERS)
         assert len(after & before) == WORKERS - 1
-        return seconds
 
     with service(project("gunicorn"), environment, "--timeout", "2") as running:
-        seconds = asyncio.run(block(running))
+        asyncio.run(block(running))
 
-    print(seconds)
-    assert 1 < seconds < 10
     assert "WORKER TIMEOUT" in running.log
 
 
@@ -260,7 +251,7 @@ def test_draining_takes_leave_of_kept_connections(
     async def stop(running: Service) -> Load:
         await running.workers(lambda pids: len(pids) == WORKERS)
         async with under(Load(running.port), *BUSY[:CLIENTS]) as load:
-            await asyncio.sleep(1)
+            await load.answers(10 * CLIENTS)
             load.stopping = True
             running.process.send_signal(signal.SIGTERM)
             assert await running.stopped() == 0

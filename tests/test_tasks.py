@@ -2,9 +2,9 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
-import statistics
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -47,31 +47,6 @@ TABLES = """
     INSERT INTO counter VALUES (0);
 """
 
-# Planted beside the example: how long the event loop was held at most since the last look.
-PROBE = """
-
-worst = [0.0]
-
-
-@router.post("/probe")
-async def start_probe() -> None:
-    import asyncio, time
-
-    async def probe() -> None:
-        while True:
-            asked = time.perf_counter()
-            await asyncio.sleep(0.005)
-            worst[0] = max(worst[0], time.perf_counter() - asked - 0.005)
-
-    worst.append(asyncio.create_task(probe()))
-
-
-@router.get("/probe")
-async def read_probe() -> float:
-    found, worst[0] = worst[0], 0.0
-    return found
-"""
-
 Stands = Callable[..., Stand]
 
 
@@ -94,8 +69,6 @@ def stands(
         (folder / "app/planted").mkdir()
         (folder / "app/planted/__init__.py").touch()
         shutil.copy(ROOT / "tests/proofs/planted_work.py", folder / "app/planted/work.py")
-        with (folder / "app/items/routes.py").open("a") as routes:
-            routes.write(PROBE)
         server, database = servers("postgresql"), f"jobs_{made}"
         execute(server, f"CREATE DATABASE {database}")
         urls = {"DATABASE_URL": url_of(server, database), "BROKER_URL": broker_url}
@@ -169,7 +142,7 @@ class Client:
 JOBS = 1000
 AHEAD = 200  # jobs that wait at most, before more are posted
 KILLS = 6
-STALL = 10.0  # seconds without a job done while the broker is there: a lease, a sweep, and a margin
+STALL = PATIENCE  # seconds without a job done while the broker is there
 
 
 @dataclass
@@ -266,7 +239,7 @@ class Chaos:
 async def survive(chaos: Chaos) -> None:
     """Post all jobs meanwhile, and wait until they are done."""
     client, progress = chaos.client, chaos.progress
-    async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(5 * PATIENCE), asyncio.TaskGroup() as tasks:
         posting = [tasks.create_task(client.keep_posting(JOBS, chaos.may_post)) for _ in range(4)]
         tasks.create_task(chaos.kill_workers())
         tasks.create_task(chaos.restart_broker())
@@ -328,117 +301,64 @@ async def last_one(client: Client) -> None:
 
 # --- A broker that is gone, or silent ------------------------------------------------------------
 
-POSTS = 200  # in a round, to each
-ROUNDS = 3  # of which the middle one counts: other work on the machine comes in bursts
+POSTS = 100
 
 
-@dataclass
-class Side:
-    """A service, and how long it took to post jobs to it."""
-
-    port: int
-    client: Client
-    took: list[float] = field(default_factory=list)
-    lag: float = 0.0  # seconds
-
-    async def post(self, connection: Connection) -> None:
-        began = perf_counter()
-        await self.client.post(connection)
-        self.took.append(perf_counter() - began)
-
-    async def look(self) -> float:
-        """Return how long its event loop was held at most since the last look."""
-        connection = await Connection.open(self.port)
-        _, lag = await connection.get("/probe")
-        connection.close()
-        return float(lag)
-
-    def p99(self) -> float:
-        """Return what 99 of 100 requests took at most, in seconds."""
-        return statistics.quantiles(self.took, n=100)[98]
+def replace(file: Path, old: str, new: str) -> None:
+    """Edit a file."""
+    text = file.read_text("utf-8")
+    assert text.count(old) == 1
+    file.write_text(text.replace(old, new), "utf-8")
 
 
-async def post_to_both(usual: Side, other: Side, posts: int) -> None:
-    """Post to one and the other in turn, so that both have the same machine.
-
-    Each comes first as often as the other: what one still does after its answer, such as
-    handing the job to the broker, must not fall on the other alone.
-    """
-    left = iter(range(posts))
-
-    async def one() -> None:
-        turn = [(side, await Connection.open(side.port)) for side in (usual, other)]
-        for _ in left:
-            for side, connection in turn:
-                await side.post(connection)
-            turn.reverse()
-        for _, connection in turn:
-            connection.close()
-
-    await asyncio.gather(*(one() for _ in range(4)))
-
-
-async def start_probe(side: Side) -> None:
-    """Have it look at its event loop."""
-    connection = await Connection.open(side.port)
-    await connection.send("POST", "/probe")
-    connection.close()
+async def post(client: Client, number: int) -> None:
+    """Post so many, or a few more, over four connections."""
+    wanted = len(client.accepted) + number
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+        for _ in range(4):
+            tasks.create_task(client.keep_posting(wanted, lambda: True))
 
 
 @pytest.mark.parametrize("kind", BROKERS)
-def test_a_broker_that_is_gone_or_silent_holds_up_no_request(
-    stands: Stands, broker_url: Callable[[str], str], kind: str
-) -> None:
+def test_a_broker_that_is_gone_or_silent_holds_up_no_request(stands: Stands, kind: str) -> None:
+    """Requests are answered while the publisher waits for the broker, or leaves it alone."""
     if absent := missing(*PROGRAMS[kind]):
         pytest.skip(f"{absent[0]} is not installed: run scripts/servers.sh as root")
     with RUN[kind]() as broker:
-        usual, lonely = stands(kind, broker_url(kind)), stands(kind, url_of(broker, "0"))
-        lonely.beat()
-        lonely.worker()
-        with usual.service() as (_, one), lonely.service() as (_, other):
-            sides = Side(one, Client(one, "count")), Side(other, Client(other, "count"))
-            asyncio.run(warm_up(*sides))
-            for name, leave, come_back in (
-                ("stopped", broker.stop, broker.start),
-                ("silent", broker.pause, broker.resume),
-            ):
-                leave()
-                p99, lag = asyncio.run(measure(*sides))
-                done = lonely.number(DONE)
-                come_back()
-                took = wait_until(lambda: lonely.number(DONE) == len(sides[1].client.accepted))
-                print(
-                    f"{kind} {name}: p99 {p99[1] * 1000:.1f} ms, usually {p99[0] * 1000:.1f} ms;"
-                    f" loop held {lag[1] * 1000:.0f} ms, usually {lag[0] * 1000:.0f} ms;"
-                    f" {len(sides[1].client.accepted) - done} jobs done {took:.1f} s later"
-                )
-                assert p99[1] < 1.5 * p99[0]
-                # A machine that is busy with other things holds both.
-                assert lag[1] < max(0.05, 1.5 * lag[0])
+        stand = stands(kind, url_of(broker, "0"), TASKS_PUBLISH_TIMEOUT=10 * PATIENCE)
+        replace(stand.project / "app/tasks/publisher.py", "\nPAUSE = 3.0 ", "\nPAUSE = 3600.0 ")
+        stand.beat()
+        stand.worker()
+        with stand.service() as (_, port):
+            client = Client(port, "count")
 
+            def counted(name: str) -> float:
+                text = httpx2.get(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE).text
+                return sum(map(float, re.findall(rf"^{name}_total (\S+)$", text, re.MULTILINE)))
 
-async def warm_up(usual: Side, other: Side) -> None:
-    """Have both ready."""
-    for side in (usual, other):
-        await start_probe(side)
-    await post_to_both(usual, other, 100)
+            def all_done() -> bool:
+                return stand.number(DONE) == len(client.accepted)
 
+            asyncio.run(post(client, 4))
+            wait_until(all_done)
+            published = len(client.accepted)
+            wait_until(lambda: counted("jobs_published") == published)
 
-async def measure(usual: Side, other: Side) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Return p99 of posting in the middle round by the ratio of the two, and how long the
-    event loop was held at most in any, in seconds, of each.
-    """
-    for side in (usual, other):
-        await side.look()
-    rounds = []
-    async with asyncio.timeout(60):
-        for _ in range(ROUNDS):
-            usual.took.clear()
-            other.took.clear()
-            await post_to_both(usual, other, POSTS)
-            rounds.append((usual.p99(), other.p99()))
-    rounds.sort(key=lambda p99: p99[1] / p99[0])
-    return rounds[ROUNDS // 2], (await usual.look(), await other.look())
+            broker.pause()
+            asyncio.run(post(client, POSTS))
+            # The publisher still waits for the answer to the first of them.
+            assert counted("jobs_published") == published
+            assert counted("jobs_publish_failures") == 0
+            broker.resume()
+            wait_until(all_done)
+
+            dropped = counted("jobs_dropped")
+            broker.stop()
+            asyncio.run(post(client, POSTS))
+            wait_until(lambda: counted("jobs_dropped") - dropped >= POSTS)
+            assert counted("jobs_publish_failures") == 1
+            broker.start()
+            wait_until(all_done)
 
 
 # --- A broker whose machine dies -----------------------------------------------------------------
@@ -456,9 +376,9 @@ def test_connections_that_died_without_a_word_are_made_anew(
     with proxy(int(address)) as between:
         stand = stands("redis", f"redis://127.0.0.1:{between.port}/{path}")
         module = stand.project / "app/tasks/broker_redis.py"
-        text = module.read_text("utf-8")
-        assert "\nTIMEOUT = 10 " in text
-        module.write_text(text.replace("\nTIMEOUT = 10 ", "\nTIMEOUT = 3 "), "utf-8")
+        replace(module, "\nTIMEOUT = 10 ", "\nTIMEOUT = 3 ")
+        # Else it would be what notices in the end, long after.
+        replace(module, '"health_check_interval": 10,', '"health_check_interval": 3600,')
         stand.beat()
         stand.worker()
         with stand.service() as (_, port):
@@ -470,10 +390,8 @@ def test_connections_that_died_without_a_word_are_made_anew(
             wait_until(lambda: stand.number(RUNNING) == 2)
             frozen = between.freeze()  # and both its processes have something to acknowledge
             asyncio.run(last_one(client))
-            took = wait_until(lambda: stand.number(DONE) == len(client.accepted))
-        print(f"{frozen} connections frozen; all done {took:.1f} s later")
+            wait_until(lambda: stand.number(DONE) == len(client.accepted))
         assert frozen
-        assert took < 20  # 29 where the acknowledgements' errors are only logged
 
 
 # --- A job that is interrupted -------------------------------------------------------------------

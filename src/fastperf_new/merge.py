@@ -34,6 +34,9 @@ WIRING = frozenset(
     | {"docs/performance.md"}
 )
 
+# Each line of it is a setting: of two that are added at one place, both are meant.
+SETTINGS = "app/settings.py"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -237,8 +240,12 @@ def _settle_neighbours(
     """Settle the conflicts that are only edits of neighbouring lines that stand for themselves."""
     settled = {}
     for path, stages in list(conflicts.items()):
+        stands_alone: Callable[[bytes], bool]
+        has_no_order: Callable[[bytes], bool] = neighbours.is_import
         if path in WIRING:
-            stands_alone: Callable[[bytes], bool] = bool  # as any line does
+            stands_alone = bool  # as any line does
+        elif path == SETTINGS:
+            stands_alone = has_no_order = neighbours.is_setting
         elif path.endswith(".py"):
             stands_alone = neighbours.is_import
         else:
@@ -246,7 +253,7 @@ def _settle_neighbours(
         if stages.keys() != {1, 2, 3} or not all(map(is_file, stages.values())):
             continue
         base, ours, theirs = (scratch.run("cat-file", "blob", stages[n].oid) for n in (1, 2, 3))
-        content = neighbours.merge(base, ours, theirs, stands_alone)
+        content = neighbours.merge(base, ours, theirs, stands_alone, has_no_order)
         if content is not None and _parses(path, content):
             oid = scratch.line("hash-object", "-w", "--stdin", stdin=content)
             settled[path] = Entry(stages[2].mode, oid)

@@ -5,6 +5,7 @@ one that it adds, has changed other lines than the template did, and both can be
 where lines stand for themselves: inside a block of logic, neighbours belong together.
 """
 
+import ast
 import re
 from collections.abc import Callable, Iterator
 from difflib import SequenceMatcher
@@ -27,14 +28,34 @@ def is_import(line: bytes) -> bool:
     return bool(_IMPORT.fullmatch(line))
 
 
+def is_field(line: bytes) -> bool:
+    """Whether a line of Python is a field of a class, with its value, or a comment beside one."""
+    try:
+        body = ast.parse(line.strip()).body
+    except (SyntaxError, ValueError):
+        return False
+    indented = line.startswith(b"    ") and not line[4:5].isspace()
+    return indented and all(isinstance(node, ast.AnnAssign) for node in body)
+
+
+def is_setting(line: bytes) -> bool:
+    """Whether a line of a file of settings stands for itself."""
+    return is_import(line) or is_field(line)
+
+
 def merge(
-    base: bytes, ours: bytes, theirs: bytes, stands_alone: Callable[[bytes], bool]
+    base: bytes,
+    ours: bytes,
+    theirs: bytes,
+    stands_alone: Callable[[bytes], bool],
+    has_no_order: Callable[[bytes], bool] = is_import,
 ) -> bytes | None:
     """Merge three versions of a text; None when they are in conflict for good.
 
     Args:
         stands_alone: whether a line means the same whatever stands beside it; conflicts
             with any other line stay.
+        has_no_order: whether two such lines, both added at one place, may stand in either order.
     """
     if b"\0" in base + ours + theirs or not all(t.endswith(b"\n") for t in (base, ours, theirs)):
         return None
@@ -50,7 +71,8 @@ def merge(
         )
     conflicts = merged.count(b"<" * _SIZE + b" ours")
     settled = [
-        _settle(found[1], found[2], found[3], stands_alone) for found in _CONFLICT.finditer(merged)
+        _settle(found[1], found[2], found[3], stands_alone, has_no_order)
+        for found in _CONFLICT.finditer(merged)
     ]
     # An empty output is a failure of git's, never the merge of texts.
     if not merged or None in settled or len(settled) < conflicts:
@@ -60,24 +82,34 @@ def merge(
 
 
 def _settle(
-    ours: bytes, base: bytes, theirs: bytes, stands_alone: Callable[[bytes], bool]
+    ours: bytes,
+    base: bytes,
+    theirs: bytes,
+    stands_alone: Callable[[bytes], bool],
+    has_no_order: Callable[[bytes], bool],
 ) -> bytes | None:
     """Settle one conflict, or return None."""
     if not all(map(stands_alone, (ours + base + theirs).splitlines(keepends=True))):
         return None
     old = base.splitlines(keepends=True)
-    if not old or len(set(old)) < len(old):
-        return None  # both added at one place, or which line became which is a guess
-    edits = sorted([*_edits(old, ours), *_edits(old, theirs)], key=lambda edit: edit[:2])
-    for (start, end, _), (next_start, next_end, _) in pairwise(edits):
-        if next_start < end or (start, end) == (next_start, next_end):
+    if len(set(old)) < len(old):
+        return None  # which line became which is a guess
+    edits = sorted([*_edits(old, theirs), *_edits(old, ours)], key=lambda edit: edit[:2])
+    for (start, end, lines), (next_start, next_end, next_lines) in pairwise(edits):
+        if next_start < end:
             return None
-    lines: list[bytes] = []
+        if (start, end) == (next_start, next_end) and (
+            start < end
+            or set(lines) & set(next_lines)
+            or not all(map(has_no_order, lines + next_lines))
+        ):
+            return None
+    merged: list[bytes] = []
     done = 0
     for start, end, new in edits:
-        lines += old[done:start] + new
+        merged += old[done:start] + new
         done = end
-    return b"".join(lines + old[done:])
+    return b"".join(merged + old[done:])
 
 
 def _edits(old: list[bytes], text: bytes) -> Iterator[tuple[int, int, list[bytes]]]:

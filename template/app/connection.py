@@ -15,6 +15,7 @@ from pydantic import Field
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.errors import ProblemResponse
+from app.guard import NO_CONTENT, NO_SNIFFING
 from app.observability.counts import Count
 from app.settings import ServiceSettings
 
@@ -117,7 +118,8 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer a request that cannot be read, with a 431 where its headers are too large."""
         if self._received <= MAX_HEADER_BYTES:
-            super().send_400_response(msg)
+            self.transport.write(_INVALID)
+            self.transport.close()
             return
         self._tell("large headers")
         if self.cycle is None or self.cycle.response_complete:
@@ -174,12 +176,14 @@ class Connection(HttpToolsProtocol):
 
 
 def _answer(response: ProblemResponse) -> bytes:
-    lines = [b": ".join(header) for header in (*response.raw_headers, (b"connection", b"close"))]
+    more = (NO_SNIFFING, NO_CONTENT, (b"connection", b"close"))  # no other layer adds them
+    lines = [b": ".join(header) for header in (*response.raw_headers, *more)]
     return b"\r\n".join(
         [STATUS_LINE[response.status_code].strip(), *lines, b"", bytes(response.body)]
     )
 
 
+_INVALID = _answer(ProblemResponse(400, "The request is not valid HTTP."))
 _TOO_LARGE = _answer(
     ProblemResponse(431, f"Headers have at most {MAX_HEADER_BYTES} bytes and {MAX_HEADERS} lines.")
 )

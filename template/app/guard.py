@@ -8,6 +8,9 @@ import re
 from collections.abc import Awaitable
 
 from pydantic import Field
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
@@ -35,6 +38,16 @@ _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")  # no part of it is empty
 
 PROBES = "/health/"  # asked for by address, so under any host
 BY_ADDRESS: set[str] = set()  # whole paths of other parts that are, too
+
+
+def _add_headers(message: Message, path: str) -> None:
+    headers = [*message.get("headers", ()), NO_SNIFFING]
+    for name, _ in headers:
+        if name == POLICY:  # the route's own; of two browsers enforce both
+            break
+    else:
+        headers.append(NO_CONTENT if path not in PAGES else NO_FRAMES)
+    message["headers"] = headers
 
 
 class GuardSettings(ServiceSettings):
@@ -83,7 +96,13 @@ class Guard:
                 is_json = b"json" in value.lower()
         refusal = self._refusal(path, hosts, length)
         if scope["type"] == "websocket":
-            await (WebSocketClose() if refusal else self.app)(scope, receive, send)
+
+            def send_to_socket(message: Message) -> Awaitable[None]:
+                if message["type"] == "websocket.http.response.start":  # instead of a socket
+                    _add_headers(message, path)
+                return send(message)
+
+            await (WebSocketClose() if refusal else self.app)(scope, receive, send_to_socket)
             return
 
         app = refusal or self.app
@@ -97,13 +116,7 @@ class Guard:
         def send_with_headers(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 deadline.lift()
-                headers = [*message.get("headers", ()), NO_SNIFFING]
-                for name, _ in headers:
-                    if name == POLICY:  # the route's own; of two browsers enforce both
-                        break
-                else:
-                    headers.append(NO_CONTENT if path not in PAGES else NO_FRAMES)
-                message["headers"] = headers
+                _add_headers(message, path)
             return send(message)
 
         try:
@@ -164,3 +177,13 @@ class Guard:
         name = _PORT.sub("", hosts[0].decode("latin-1")).lower()
         below = name.endswith(self.domains) and _NAME.fullmatch(name) is not None
         return below or name in self.hosts
+
+
+class Sites(CORSMiddleware):
+    """Lets other sites call the service. It answers preflights itself, before the guard."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer a preflight, with the headers of every answer."""
+        response = super().preflight_response(request_headers)
+        response.raw_headers += [NO_SNIFFING, NO_CONTENT]
+        return response

@@ -3,7 +3,10 @@
 import os
 import signal
 from contextlib import suppress
+from pathlib import Path
 from time import perf_counter
+
+from tests.waiting import HANG
 
 
 def compute_for(seconds: float) -> float:
@@ -14,9 +17,12 @@ def compute_for(seconds: float) -> float:
     return seconds
 
 
-def process_after(seconds: float) -> int:
-    """Compute for so long, and return the process that did."""
-    compute_for(seconds)
+def process_until(begun: str, may_end: str) -> int:
+    """Make one file, compute until there is the other, and return the process that did."""
+    Path(begun).touch()
+    end = perf_counter() + HANG
+    while not os.path.exists(may_end) and perf_counter() < end:
+        pass
     return os.getpid()
 
 

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from app.database.roads import get_reads, get_session
+from app.idempotency import get_key
 
 
 @pytest.fixture(autouse=True)
@@ -20,5 +21,5 @@ def anybody_may_ask(app: FastAPI) -> None:
     for route in iter_route_contexts(app.routes):
         if (route.path or "").startswith("/jobs"):
             for needed in route.dependant.dependencies:
-                if needed.call not in (get_reads, get_session):
+                if needed.call not in (get_reads, get_session, get_key):
                     app.dependency_overrides[needed.call] = lambda: None

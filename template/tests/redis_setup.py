@@ -7,6 +7,8 @@ from secrets import token_hex
 import pytest
 from redis import Redis, RedisError
 
+from tests.waiting import HANG
+
 PREFIX = f"test-{token_hex(8)}"  # of all keys of this run
 
 
@@ -40,4 +42,4 @@ def empty_redis(
         _delete_keys(redis)
     monkeypatch.setenv("REDIS_URL", redis_url)
     monkeypatch.setenv("CACHE_PREFIX", PREFIX)
-    monkeypatch.setenv("CACHE_TIMEOUT", "5")  # seconds: tests may run on a busy machine
+    monkeypatch.setenv("CACHE_TIMEOUT", str(HANG))

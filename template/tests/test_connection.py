@@ -1,6 +1,7 @@
 """What a connection may hold, and for how long, as uvicorn serves it."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
@@ -14,9 +15,9 @@ from uvicorn.server import Server
 
 from app import connection
 from app.connection import CLOSED, MAX_HEADER_BYTES, MAX_HEADERS, WRITE_BYTES, Connection
+from tests.waiting import HANG
 
 GET = b"GET / HTTP/1.1\r\nHost: test\r\n"
-WAIT = 20  # seconds, then a test has failed
 LARGE = 20_000_000  # bytes: more than the kernel keeps for a client
 
 Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -81,13 +82,13 @@ async def answer(client: Client, request: bytes) -> bytes:
     """Send a request, and return the answer's first line."""
     reader, writer = client
     writer.write(request)
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(HANG):
         return (await reader.readline()).strip()
 
 
 async def ended(client: Client) -> None:
     """Wait until the server has closed the connection."""
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(HANG):
         with suppress(ConnectionError):
             await client[0].read()
 
@@ -113,6 +114,23 @@ async def test_headers_are_limited(connect: Connect, headers: list[bytes], statu
     client = await connect()
 
     assert await answer(client, GET + b"\r\n".join(headers) + b"\r\n\r\n") == b"HTTP/1.1 " + status
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"), [(b"no HTTP\r\n\r\n", 400), (GET + b"a: b\r\n" * 101 + b"\r\n", 431)]
+)
+async def test_its_own_answers_are_data_to_a_browser(
+    connect: Connect, request_: bytes, status: int
+) -> None:
+    client = await connect()
+    assert b" %d " % status in await answer(client, request_)
+
+    head, _, body = (await client[0].read()).partition(b"\r\n\r\n")
+    headers = head.split(b"\r\n")
+    assert b"x-content-type-options: nosniff" in headers
+    assert b"content-security-policy: default-src 'none'; frame-ancestors 'none'" in headers
+    assert b"content-type: application/problem+json" in headers
+    assert json.loads(body)["status"] == status
 
 
 async def test_headers_that_never_end_are_cut(
@@ -164,11 +182,13 @@ async def test_requests_that_wait_for_an_answer_are_limited(connect: Connect) ->
 async def test_a_request_that_does_not_end_is_cut(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, before: int, sent: bytes
 ) -> None:
-    monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
+    if not before:
+        monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
     client = await connect()
-    for _ in range(before):
+    if before:
         assert await answer(client, GET + b"\r\n") == b"HTTP/1.1 200 OK"
         await client[0].readuntil(b"\r\n\r\naa")
+        monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
     client[1].write(sent or b"\r\n" * before)
     await ended(client)
 
@@ -178,12 +198,22 @@ async def test_a_request_that_does_not_end_is_cut(
 async def test_a_connection_that_waits_for_its_next_request_stays(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "HEADER_SECONDS", 0.1)
+    loop, timers = asyncio.get_running_loop(), []
+    call_later: Any = loop.call_later
+
+    def note(seconds: float, callback: Callable[..., object], *args: Any, **more: Any) -> Any:
+        timer = call_later(seconds, callback, *args, **more)
+        if args == ("slow request",):
+            timers.append(timer)
+        return timer
+
+    monkeypatch.setattr(loop, "call_later", note)
     client = await connect()
     for _ in range(2):
         assert await answer(client, GET + b"\r\n") == b"HTTP/1.1 200 OK"
         await client[0].readuntil(b"\r\n\r\naa")
-        await asyncio.sleep(0.3)
+        assert timers
+        assert all(timer.cancelled() for timer in timers)
 
     assert not closed()
 
@@ -196,7 +226,7 @@ async def test_a_client_that_does_not_read_is_cut(
     told = asyncio.Event()
     monkeypatch.setattr(connection.logger, "warning", lambda *_: told.set())
     client[1].write(b"GET /?%d HTTP/1.1\r\n\r\n" % LARGE)
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(HANG):
         await told.wait()
 
     assert closed() == {"slow reader": 1}
@@ -211,7 +241,7 @@ async def test_an_idle_client_that_leaves_its_answer_unread_is_a_slow_reader(
     monkeypatch.setattr(connection, "WRITE_SECONDS", 3600)
     client = await connect()
     client[1].write(b"GET /?%d HTTP/1.1\r\n\r\n" % LARGE)
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(HANG):
         await told.wait()
 
     assert closed() == {"slow reader": 1}

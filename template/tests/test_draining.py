@@ -3,16 +3,20 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from httpx2 import AsyncClient
 
 from app.database import DatabaseSettings
+from app.draining import stopping
 from app.main import create_app
+from tests.waiting import until
 
-DRAIN = 0.2  # seconds
+DRAIN = 600.0  # seconds
 
 
 @pytest.fixture
@@ -31,8 +35,24 @@ def raised(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.fixture
+async def ends(monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
+    """What the service does when its time to drain is over: tests do not wait for that."""
+    ends: list[Callable[[], object]] = []
+    loop = asyncio.get_running_loop()
+    call_later: Any = loop.call_later
+
+    def note(seconds: float, callback: Callable[..., object], *args: Any, **more: Any) -> Any:
+        if seconds == DRAIN:
+            return ends.append(partial(callback, *args))
+        return call_later(seconds, callback, *args, **more)
+
+    monkeypatch.setattr(loop, "call_later", note)
+    return ends
+
+
 async def test_it_is_not_ready_but_live_until_it_stops(
-    raised: list[int], client: AsyncClient
+    raised: list[int], ends: list[Callable[[], object]], client: AsyncClient
 ) -> None:
     answer = await client.get("/health/ready")
     assert answer.status_code == 200
@@ -40,7 +60,7 @@ async def test_it_is_not_ready_but_live_until_it_stops(
 
     for _ in range(2):
         os.kill(os.getpid(), signal.SIGTERM)
-        await asyncio.sleep(DRAIN / 4)
+        await until(stopping.is_set)
 
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()["detail"]) == (503, "The service is stopping.")
@@ -48,7 +68,8 @@ async def test_it_is_not_ready_but_live_until_it_stops(
     assert answer.status_code == 200
     assert answer.headers["connection"] == "close"  # who asks on finds another
     assert raised == []
-    await asyncio.sleep(2 * DRAIN)
+    (end,) = ends
+    end()
     assert raised == [signal.SIGINT]
 
 

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request, Response, WebSocket
-from fastapi.responses import StreamingResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 from httpx2 import AsyncClient
+from httpx2 import Response as Answer
 from pydantic import ValidationError
 from starlette.types import Message, Scope
 
-from app.guard import GuardSettings
+from app.errors import ProblemError
+from app.guard import NO_CONTENT, NO_SNIFFING, GuardSettings
 from app.observability.finished import finished_requests
 from app.observability.logs import RequestRecord
 from tests.sockets import converse
+from tests.waiting import HANG
 
 
 @pytest.fixture(autouse=True)
@@ -171,12 +174,62 @@ async def test_a_body_that_does_not_say_its_size_is_counted(client: AsyncClient)
     assert large.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("path", ["/page", "/no-such-path"])
-async def test_answers_are_data_to_a_browser(client: AsyncClient, path: str) -> None:
-    headers = (await client.get(path)).headers
+def assert_is_data(answer: Answer) -> None:
+    """Once each: a browser enforces two policies."""
+    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+    policies = answer.headers.get_list("content-security-policy")
+    assert policies == ["default-src 'none'; frame-ancestors 'none'"]
 
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ("GET test/page", 200),
+        ("HEAD test/page", 200),
+        ("GET test/openapi.json", 200),
+        ("GET test/health/live", 200),
+        ("GET test/moved", 307),
+        ("GET test/mounted/page", 200),
+        ("GET test/mounted/none", 404),
+        ("GET test/no-such-path", 404),
+        ("DELETE test/page", 405),
+        ("OPTIONS test/page", 405),
+        ("POST test/echo", 422),
+        ("GET evil.com/page", 400),
+        ("GET test/page%0a", 400),
+        ("GET test/broken", 500),
+    ],
+)
+async def test_answers_are_data_to_a_browser(
+    app: FastAPI, client: AsyncClient, asked: str, status: int
+) -> None:
+    @app.get("/moved")
+    async def moved() -> Response:
+        return RedirectResponse("/page")
+
+    @app.get("/broken")
+    async def broken() -> None:
+        raise RuntimeError
+
+    inner = FastAPI()
+    inner.get("/page")(lambda: "data")
+    app.mount("/mounted", inner)
+    method, _, address = asked.partition(" ")
+    answer = await client.request(method, f"http://{address}")
+
+    assert answer.status_code == status
+    assert_is_data(answer)
+
+
+async def test_an_answer_instead_of_a_socket_is_data(app: FastAPI) -> None:
+    @app.websocket("/live")
+    async def live() -> None:
+        raise ProblemError(403, "Not now.")
+
+    sent = await converse(app, {}, "/live")
+
+    assert sent[0]["type"] == "websocket.http.response.start"
+    assert {NO_SNIFFING, NO_CONTENT} <= {*sent[0]["headers"]}
 
 
 async def test_the_documentation_may_load_its_scripts_and_not_be_framed(
@@ -224,7 +277,7 @@ async def test_a_head_ends_a_stream_and_is_logged_as_one(
         return StreamingResponse(parts())
 
     caplog.set_level(logging.INFO)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG):
         answer = await client.head("/endless/story")
     finished_requests.flush()
 
@@ -268,6 +321,18 @@ class TestSites:
         assert answer.status_code == 500
         assert answer.headers["access-control-allow-origin"] == "https://example.org"
         assert "x-request-id" in answer.headers["access-control-expose-headers"].lower()
+
+    @pytest.mark.parametrize(
+        ("origin", "allowed"), [("https://example.org", True), ("https://evil.com", False)]
+    )
+    async def test_the_answer_to_a_preflight_is_data_too(
+        self, client: AsyncClient, origin: str, allowed: bool
+    ) -> None:
+        headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        asked = await client.options("/page", headers=headers)
+
+        assert (asked.status_code == 200) is allowed
+        assert_is_data(asked)
 
     @pytest.mark.parametrize(
         ("origin", "allowed"), [("https://example.org", True), ("https://evil.com", False)]

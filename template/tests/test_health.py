@@ -20,6 +20,7 @@ from app.database import (
     UnavailableError,
 )
 from app.database.gate import Gate
+from tests.waiting import HANG
 
 
 async def test_a_running_service_is_live_and_ready(client: AsyncClient) -> None:
@@ -49,17 +50,18 @@ class TestBusy:
         state: dict[str, Database],
         monkeypatch: pytest.MonkeyPatch,
     ) -> Gate:
-        full = Gate(1, queue=request.param, timeout=5)
+        full = Gate(1, queue=request.param, timeout=2 * HANG)
         await full.enter()
         reads = state["database"].reads
         await reads.all(TABLES)
         full.answered = reads.gate.answered
         monkeypatch.setattr(reads, "gate", full)
         monkeypatch.setattr(health, "READY_TIMEOUT", 0.2)
+        monkeypatch.setattr(health, "RECENT", HANG)
         return full
 
     async def test_a_busy_service_stays_ready(self, client: AsyncClient, full: Gate) -> None:
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(HANG):
             assert (await client.get("/health/ready")).status_code == 200
         assert full.waiting == 0  # a probe is answered at once, not when it is its turn
 

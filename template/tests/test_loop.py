@@ -43,7 +43,6 @@ async def test_a_long_computation_is_found_in_debug_mode(caplog: pytest.LogCaptu
     asyncio.get_running_loop().set_debug(False)
     await asyncio.sleep(0)
 
-    (step,) = [record.args for record in caplog.get_records("call") if record.name == "asyncio"]
-    assert isinstance(step, tuple)
-    assert "compute" in str(step[0])
+    steps = [record.args for record in caplog.get_records("call") if record.name == "asyncio"]
+    assert "compute" in str(steps)
     caplog.clear()  # or the fixture that looks for such steps fails this test

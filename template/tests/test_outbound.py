@@ -5,20 +5,21 @@ import codecs
 import json
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from time import perf_counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
+from httpx2 import AsyncClient, ReadTimeout
 from pydantic import BaseModel, ValidationError
 
 from app.database import BusyError, DatabaseSettings
+from app.observability.context import Span, current_request
 from app.outbound import ERRORS, OutboundSettings, Upstream, UpstreamError, Upstreams, for_each
 from tests.upstreams import Others
+from tests.waiting import HANG
 
-TIMEOUT = 2.0  # seconds
 CONNECTIONS = 5
 MAX_BYTES = 100_000
 
@@ -31,20 +32,38 @@ class Thing(BaseModel):
 def settings(
     settings: DatabaseSettings, others: Others, monkeypatch: pytest.MonkeyPatch
 ) -> DatabaseSettings:
-    monkeypatch.setenv("OUTBOUND_TIMEOUT", str(TIMEOUT))
+    for name in ("TIMEOUT", "POOL_TIMEOUT", "CONNECT_TIMEOUT"):
+        monkeypatch.setenv(f"OUTBOUND_{name}", str(2 * HANG))
     monkeypatch.setenv("OUTBOUND_CONNECTIONS", str(CONNECTIONS))
     monkeypatch.setenv("OUTBOUND_MAX_BYTES", str(MAX_BYTES))
     return settings
 
 
 @pytest.fixture
-def app(app: FastAPI) -> FastAPI:
+def under_way() -> list[str]:
+    """The names of the services that `/all` has begun to call."""
+    return []
+
+
+@pytest.fixture
+def spans() -> list[Span]:
+    """What `/all` has spent its time on."""
+    return []
+
+
+@pytest.fixture
+def app(app: FastAPI, under_way: list[str], spans: list[Span]) -> FastAPI:
     @app.get("/all")
     async def call_all(upstreams: Upstreams) -> list[int]:
         async def call(upstream: Upstream) -> int:
+            under_way.append(upstream.name)
             return (await upstream.send("GET", "/")).status_code
 
-        return await for_each(upstreams.values(), call)
+        statuses = await for_each(upstreams.values(), call)
+        request = current_request.get()
+        assert request
+        spans.extend(request.spans)
+        return statuses
 
     return app
 
@@ -86,37 +105,43 @@ async def test_too_large_an_answer_is_a_502(
 
 
 class TestSeveralAtOnce:
-    async def test_they_take_the_time_of_the_slowest(
-        self, client: AsyncClient, others: Others
+    async def test_all_are_called_before_one_has_answered(
+        self, client: AsyncClient, others: Others, under_way: list[str]
     ) -> None:
         for upstream in others.values():
-            upstream.seconds = 1
+            upstream.may_answer.clear()
 
-        response = await client.get("/all")
-
-        assert response.json() == [200, 200, 200]
-        # One after the other they would take three; a busy machine adds to any.
-        assert 1 <= float(response.headers["x-process-time"]) < 3
-
-    async def test_their_time_is_counted_once(self, client: AsyncClient, others: Others) -> None:
+        calling = asyncio.create_task(client.get("/all"))
+        await others["north"].until(lambda it: len(it.requests) == 1)
+        assert sorted(under_way) == sorted(others)
         for upstream in others.values():
-            upstream.seconds = 0.5
+            await upstream.until(lambda it: len(it.requests) == 1)
+            upstream.may_answer.set()
 
+        assert (await calling).json() == [200, 200, 200]
+
+    async def test_their_time_is_counted_once(
+        self, client: AsyncClient, others: Others, spans: list[Span]
+    ) -> None:
         timing = (await client.get("/all")).headers["server-timing"]
 
-        shares = dict(share.split(";dur=") for share in timing.split(", "))
-        assert 500 <= float(shares["upstream"]) < 1500
-        assert float(shares["app"]) >= 0
+        told = dict(share.split(";dur=") for share in timing.split(", "))
+        _, starts, ends = zip(*(span for span in spans if span[0] == "upstream"), strict=True)
+        assert max(starts) < min(ends)  # all at once: from the first start to the last end
+        assert float(told["upstream"]) == pytest.approx((max(ends) - min(starts)) * 1000, abs=0.1)
 
     async def test_one_that_fails_cancels_the_rest(
         self, client: AsyncClient, others: Others, errors: Counter[str]
     ) -> None:
         others["north"].statuses = [500]
-        others["north"].seconds = 0.05
-        for name in ("south", "west"):
-            others[name].seconds = 9
+        for upstream in others.values():
+            upstream.may_answer.clear()
 
-        response = await client.get("/all")
+        calling = asyncio.create_task(client.get("/all"))
+        for upstream in others.values():
+            await upstream.until(lambda it: len(it.requests) == 1)
+        others["north"].may_answer.set()
+        response = await calling
 
         assert (response.status_code, response.json()["detail"]) == (
             502,
@@ -127,37 +152,44 @@ class TestSeveralAtOnce:
         assert errors == {"north": 1}
 
     async def test_one_that_hangs_is_a_504_and_cancels_the_rest(
-        self, upstreams: Mapping[str, Upstream], others: Others, errors: Counter[str]
+        self,
+        upstreams: Mapping[str, Upstream],
+        others: Others,
+        errors: Counter[str],
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         for upstream in others.values():
-            upstream.seconds = 9
+            upstream.may_answer.clear()
+        monkeypatch.setattr(upstreams["north"], "_seconds", 0.2)
 
         async def call(name: str) -> object:
-            if name != "north":  # their own time is not up by then
-                await asyncio.sleep(TIMEOUT / 2)
+            if name == "north":  # when the others are being called
+                for other in ("south", "west"):
+                    await others[other].until(lambda it: len(it.requests) == 1)
             return await upstreams[name].send("GET", "/")
 
-        started = perf_counter()
         with pytest.raises(UpstreamError, match="The service north took too long") as caught:
-            await for_each(others, call)
+            async with asyncio.timeout(HANG):
+                await for_each(others, call)
 
         assert caught.value.status_code == 504
-        assert TIMEOUT <= perf_counter() - started < 4 * TIMEOUT
-        for upstream in others.values():
-            await upstream.until(lambda it: it.left == 1)
+        for name in ("south", "west"):
+            await others[name].until(lambda it: it.left == 1)
         assert errors == {"north": 1}
 
     async def test_an_answer_that_comes_in_drops_is_a_504_too(
-        self, upstreams: Mapping[str, Upstream], others: Others
+        self,
+        upstreams: Mapping[str, Upstream],
+        others: Others,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        others["north"].body = b"drop" * 10
-        others["north"].pause = TIMEOUT / 5
+        others["north"].body = b"drop" * 10_000
+        others["north"].pause = 0.01
+        monkeypatch.setattr(upstreams["north"], "_seconds", 0.2)
 
-        started = perf_counter()
         with pytest.raises(UpstreamError, match="took too long"):
-            await upstreams["north"].send("GET", "/")
-
-        assert perf_counter() - started < 4 * TIMEOUT
+            async with asyncio.timeout(HANG):
+                await upstreams["north"].send("GET", "/")
 
     async def test_no_more_than_that_at_once(self) -> None:
         running, most = 0, 0
@@ -175,13 +207,6 @@ class TestSeveralAtOnce:
 
 
 class TestConnections:
-    @pytest.fixture
-    def settings(
-        self, settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
-    ) -> DatabaseSettings:
-        monkeypatch.setenv("OUTBOUND_POOL_TIMEOUT", "9")
-        return settings
-
     async def test_they_are_kept(self, upstreams: Mapping[str, Upstream], others: Others) -> None:
         for _ in range(20):
             await upstreams["north"].send("GET", "/")
@@ -191,9 +216,6 @@ class TestConnections:
     async def test_200_requests_at_once_open_no_more_than_that(
         self, client: AsyncClient, others: Others
     ) -> None:
-        for upstream in others.values():
-            upstream.seconds = 0.005
-
         responses = await asyncio.gather(*(client.get("/all") for _ in range(200)))
 
         assert {response.status_code for response in responses} == {200}
@@ -203,7 +225,7 @@ class TestConnections:
     async def test_a_caller_that_leaves_gives_its_own_back(
         self, upstreams: Mapping[str, Upstream], others: Others
     ) -> None:
-        others["north"].seconds = 9
+        others["north"].may_answer.clear()
         calls = [
             asyncio.create_task(upstreams["north"].send("GET", "/")) for _ in range(2 * CONNECTIONS)
         ]
@@ -214,7 +236,7 @@ class TestConnections:
         await asyncio.gather(*calls, return_exceptions=True)
 
         await others["north"].until(lambda it: it.left == CONNECTIONS)
-        others["north"].seconds = 0
+        others["north"].may_answer.set()
         for _ in range(CONNECTIONS):
             await upstreams["north"].send("GET", "/")
         assert upstreams["north"].gate.free == CONNECTIONS
@@ -223,16 +245,16 @@ class TestConnections:
     async def test_one_that_hangs_takes_none_from_the_others(
         self, upstreams: Mapping[str, Upstream], others: Others
     ) -> None:
-        others["north"].seconds = 9
+        others["north"].may_answer.clear()
         calls = [
             asyncio.create_task(upstreams["north"].send("GET", "/")) for _ in range(4 * CONNECTIONS)
         ]
-        await asyncio.sleep(0.05)
+        await others["north"].until(lambda it: len(it.requests) == CONNECTIONS)
 
-        started = perf_counter()
-        await upstreams["south"].send("GET", "/")
+        async with asyncio.timeout(HANG):
+            await upstreams["south"].send("GET", "/")
 
-        assert perf_counter() - started < TIMEOUT
+        assert not any(call.done() for call in calls)
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
@@ -249,7 +271,6 @@ class TestBusy:
     async def test_who_finds_too_many_waiting_is_told_to_come_back(
         self, upstreams: Mapping[str, Upstream], others: Others
     ) -> None:
-        others["north"].seconds = 0.1
         calls = [upstreams["north"].send("GET", "/") for _ in range(CONNECTIONS + 1)]
 
         *_, last = await asyncio.gather(*calls, return_exceptions=True)
@@ -293,14 +314,22 @@ class TestAgain:
         assert len(others["north"].requests) == times
 
     async def test_what_takes_too_long_is_not_asked_again(
-        self, upstreams: Mapping[str, Upstream], others: Others
+        self, upstreams: Mapping[str, Upstream], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        others["north"].seconds = 9
+        asked: list[str] = []
 
-        with pytest.raises(UpstreamError):
+        @asynccontextmanager
+        async def stream(method: str, *_: object, **__: object) -> AsyncIterator[None]:
+            asked.append(method)
+            raise ReadTimeout("it is slow")
+            yield
+
+        monkeypatch.setattr(upstreams["north"]._client, "stream", stream)
+
+        with pytest.raises(UpstreamError, match="took too long"):
             await upstreams["north"].send("GET", "/")
 
-        assert len(others["north"].requests) == 1
+        assert asked == ["GET"]
 
 
 class TestAnswers:

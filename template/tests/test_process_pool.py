@@ -18,7 +18,9 @@ from app import process_pool
 from app.database import BusyError, Database
 from app.errors import ProblemError
 from app.process_pool import Processes, ProcessPool, ProcessPoolSettings
-from tests.computations import compute_for, die, fail, process_after, swallow
+from app.process_work import compute
+from tests.computations import compute_for, die, fail, process_until, swallow
+from tests.waiting import HANG, until
 
 
 @pytest.fixture
@@ -28,7 +30,8 @@ def processes_when_needed() -> None:
 
 @asynccontextmanager
 async def opened(database: Database, **limits: Any) -> AsyncIterator[ProcessPool]:
-    pool = ProcessPool(ProcessPoolSettings(**{"workers": 2, **limits}))
+    patient = {"workers": 2, "wait": 2 * HANG, "timeout": 2 * HANG}
+    pool = ProcessPool(ProcessPoolSettings(**{**patient, **limits}))
     async with pool.opened(database):
         yield pool
 
@@ -39,21 +42,24 @@ async def pool(database: Database) -> AsyncIterator[ProcessPool]:
         yield pool
 
 
-async def test_others_are_answered_while_it_computes(client: AsyncClient, app: FastAPI) -> None:
-    @app.get("/computed")
-    async def compute(processes: Processes) -> int:
-        return await processes.run(process_after, 0.5)
+async def test_others_are_answered_while_it_computes(
+    client: AsyncClient, app: FastAPI, tmp_path: Path
+) -> None:
+    begun, may_end = tmp_path / "begun", tmp_path / "may end"
 
-    computing = [asyncio.create_task(client.get("/computed")) for _ in range(4)]
-    answered = 0
-    while not all(task.done() for task in computing):
-        await asyncio.sleep(0.005)
+    @app.get("/computed")
+    async def computed(processes: Processes) -> int:
+        return await processes.run(process_until, str(begun), str(may_end))
+
+    computing = asyncio.create_task(client.get("/computed"))
+    await until(begun.exists)
+    for _ in range(3):
         assert (await client.get("/health/live")).status_code == 200
-        answered += 1
+    assert not computing.done()
+    may_end.touch()
 
     # A thread of this process would hold the interpreter's lock again and again.
-    assert os.getpid() not in {(await task).json() for task in computing}
-    assert answered > 1  # one comes after it, too
+    assert (await computing).json() != os.getpid()
 
 
 async def test_its_processes_are_there_from_the_start(database: Database) -> None:
@@ -97,17 +103,28 @@ async def test_a_process_that_dies_is_a_503_and_is_replaced(pool: ProcessPool) -
 
 @pytest.mark.parametrize("function", [compute_for, swallow])
 async def test_what_takes_too_long_is_a_504_and_stops(
-    database: Database, function: Callable[[float], float]
+    database: Database, function: Callable[[float], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with opened(database, workers=1, timeout=1) as pool:
+    async with opened(database, workers=1) as pool:
         process = await pool.run(os.getpid)
-        await asyncio.sleep(1.1)  # a process that has nothing to do is in time
-        with pytest.raises(ProblemError, match="more than 1 s") as caught:
-            await pool.run(function, 9)
+        with monkeypatch.context() as patch:
+            patch.setattr(pool, "_seconds", 0.2)
+            with pytest.raises(ProblemError, match=r"more than 0\.2 s") as caught:
+                await pool.run(function, 9)
 
         assert caught.value.status_code == 504
         assert await pool.run(os.getpid) == process
         assert await pool.run(compute_for, 0.05) == 0.05
+
+
+def test_a_process_that_has_nothing_to_do_is_in_time() -> None:
+    left, _ = signal.getitimer(signal.ITIMER_REAL)
+    try:
+        compute(60, os.getpid, (), {})
+
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left)
 
 
 async def test_who_finds_too_many_waiting_is_told_to_come_back(database: Database) -> None:
@@ -121,19 +138,20 @@ async def test_who_finds_too_many_waiting_is_told_to_come_back(database: Databas
 
 
 async def test_the_place_of_a_caller_that_left_is_taken_until_it_is_done(
-    database: Database,
+    database: Database, tmp_path: Path
 ) -> None:
+    begun, may_end = tmp_path / "begun", tmp_path / "may end"
     async with opened(database, workers=1) as pool:
-        await pool.run(compute_for, 0)
-        call = asyncio.create_task(pool.run(compute_for, 1))
-        await asyncio.sleep(0.1)
+        call = asyncio.create_task(pool.run(process_until, str(begun), str(may_end)))
+        await until(begun.exists)
         call.cancel()
         await asyncio.gather(call, return_exceptions=True)
+        await asyncio.sleep(0)
 
         assert pool.gate.free == 0
+        may_end.touch()
+        await until(lambda: pool.gate.free == 1)
         assert await pool.run(compute_for, 0) == 0
-        await asyncio.sleep(0)
-        assert pool.gate.free == 1
 
 
 @pytest.mark.parametrize(
@@ -178,7 +196,7 @@ async def test_a_service_that_is_killed_leaves_no_process(tmp_path: Path) -> Non
     try:
         service.send_signal(signal.SIGKILL)
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             assert not await service.stdout.read()  # its end: the last that had it open is gone
         await service.wait()
     finally:

@@ -14,6 +14,7 @@ from starlette.types import Message
 from app import streaming
 from app.errors import ProblemError
 from app.streaming import BATCH_BYTES, STALLED, JSONLines, _lines, json_lines
+from tests.waiting import HANG
 
 
 class Line(BaseModel):
@@ -94,7 +95,7 @@ async def test_a_stream_is_cut_when_nobody_reads_it(
     async def send(_: Message) -> None:
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG):
         await (await json_lines(batches(3))).stream_response(send)
 
     assert STALLED.take_new() == {(): 1}

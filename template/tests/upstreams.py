@@ -8,12 +8,15 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
+from tests.waiting import HANG
+
 
 class Upstream:
     """What it will answer, and what it has seen."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0  # that an answer takes
+        self.may_answer = asyncio.Event()  # without it an answer is held back
+        self.may_answer.set()
         self.statuses = [200]  # of the next answers; the last one stays
         self.headers = b""
         self.body = b"{}"
@@ -55,8 +58,10 @@ class Upstream:
         self._news.set()
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
         gone = asyncio.create_task(reader.read(1))  # it sends nothing meanwhile
-        done, _ = await asyncio.wait([gone], timeout=self.seconds)
-        if done:
+        answers = asyncio.create_task(self.may_answer.wait())
+        await asyncio.wait([gone, answers], return_when=asyncio.FIRST_COMPLETED)
+        answers.cancel()
+        if gone.done():
             self.left += 1
             self._news.set()
             return False
@@ -75,7 +80,7 @@ class Upstream:
 
     async def until(self, is_so: Callable[["Upstream"], bool]) -> None:
         """Wait until it has seen what one waits for."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG):
             while not is_so(self):
                 self._news.clear()
                 await self._news.wait()

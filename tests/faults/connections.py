@@ -68,4 +68,11 @@ FAULTS = [
     Fault(
         "app/connection.py", "monotonic() - Connection.logged > LOG_SECONDS", "True", "now_and_then"
     ),
+    Fault("app/connection.py", "(NO_SNIFFING, NO_CONTENT, (b", "(*(), (b", "own_answers_are_data"),
+    Fault(
+        "app/connection.py",
+        "self.transport.write(_INVALID)",
+        "super().send_400_response(msg)",
+        "own_answers_are_data",
+    ),
 ]

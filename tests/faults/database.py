@@ -150,4 +150,19 @@ FAULTS = [
         "own_session_is_given_back_before",
         ("sqlite",),
     ),
+    Fault("app/database/writes.py", "if verdict is Verdict.VALUE:", "if False:", "out_of_range_is"),
+    Fault(
+        "app/database/core_reads.py",
+        "if verdict is Verdict.VALUE:",
+        "if False:",
+        "half_a_character",
+        ("sqlite", "mysql"),
+    ),
+    Fault(
+        "app/database/core_reads.py",
+        "isinstance(error, UNSENDABLE)",
+        "False",
+        "half_a_character",
+        ("sqlite", "mysql"),
+    ),
 ]

@@ -68,4 +68,6 @@ FAULTS = [
     Fault(
         "app/guard.py", 'scope.update({**inner, "method": "HEAD"})', "pass", "a_head_ends_a_stream"
     ),
+    Fault("app/guard.py", "response.raw_headers += [", "[", "answer_to_a_preflight"),
+    Fault("app/guard.py", '"websocket.http.response.start"', '""', "instead_of_a_socket"),
 ]

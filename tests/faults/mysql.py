@@ -64,4 +64,5 @@ FAULTS = [
         "drivername",
         "another_kind_of_url",
     ),
+    Fault("app/database/mysql_errors.py", "(1153, 1264,", "(1153,", "no_column_holds"),
 ]

@@ -158,4 +158,7 @@ FAULTS = [
         '("uvicorn.access")',
         "no_requests_of_its_own",
     ),
+    Fault(
+        "app/observability/profiling.py", "[NO_SNIFFING, NO_FRAMES]", "[]", "where_the_time_goes"
+    ),
 ]

@@ -59,6 +59,12 @@ FAULTS = [
     Fault("app/outbound.py", "RemoteProtocolError, _Busy", "_Busy", "a_get_is_tried"),
     Fault(
         "app/outbound.py",
+        "_PASSING = (",
+        "_PASSING = (TimeoutException, ",
+        "is_not_asked_again",
+    ),
+    Fault(
+        "app/outbound.py",
         "if response.status_code == 503 and",
         "if response.status_code >= 500 and",
         "may_have_been_done",

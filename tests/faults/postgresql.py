@@ -79,7 +79,7 @@ FAULTS = [
     Fault(
         "app/database/asyncpg_reads.py",
         "asyncio.timeout(PING)",
-        "asyncio.timeout(9)",
+        "asyncio.timeout(99)",
         "fail_the_probe",
     ),
     Fault(
@@ -162,4 +162,17 @@ FAULTS = [
         "pass",
         "busy_service_stays_ready",
     ),
+    Fault(
+        "app/database/asyncpg_reads.py",
+        "if verdict is Verdict.VALUE:",
+        "if False:",
+        "half_a_character",
+    ),
+    Fault(
+        "app/database/postgresql_errors.py",
+        "error.__cause__, UNSENDABLE",
+        "0, str",
+        "half_a_character",
+    ),
+    Fault("app/database/postgresql_errors.py", '"22001", "22003"', '"22001"', "no_column_holds"),
 ]

@@ -38,7 +38,10 @@ FAULTS = [
         "app/process_work.py", "signal.ITIMER_REAL, seconds", "signal.ITIMER_REAL, 0", "and_stops"
     ),
     Fault(
-        "app/process_work.py", "signal.ITIMER_REAL, 0)", "signal.ITIMER_REAL, seconds)", "and_stops"
+        "app/process_work.py",
+        "signal.ITIMER_REAL, 0)",
+        "signal.ITIMER_REAL, seconds)",
+        "nothing_to_do",
     ),
     Fault(
         "app/process_work.py",

@@ -6,6 +6,7 @@ from tests.faults.fault import Databases, Fault
 ANSWERS: Answers = {"cache": "redis"}
 DATABASES: Databases = ("sqlite",)
 FAULTS = [
+    Fault("app/caching/redis.py", "while self._running:", "while False:", "leaves_no_task"),
     Fault(
         "app/caching/redis.py",
         "if self._settling is settling",

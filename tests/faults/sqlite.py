@@ -97,4 +97,10 @@ FAULTS = [
         "a_full_disk",
     ),
     Fault("app/database/sqlite.py", "default=4, ge=1", "default=4", "makes_no_sense"),
+    Fault(
+        "app/database/sqlite_errors.py",
+        "isinstance(error, UNSENDABLE)",
+        "False",
+        "half_a_character",
+    ),
 ]

@@ -178,4 +178,40 @@ FAULTS = [
         "within_seconds",
     ),
     Fault("app/tasks/broker.py", '"queue": SWEEPS, ', '"queue": "quick", ', "behind_jobs"),
+    Fault(
+        "migrations/versions/0002_jobs.py",
+        'sa.Column("idempotency_digest", sa.String(length=64), nullable=True),',
+        "",
+        "models_and_migrations_agree",
+    ),
+    Fault(
+        "app/idempotency.py", "if self.value is None", "if True", "has_the_job_of_the_first_time"
+    ),
+    Fault(
+        "app/idempotency.py",
+        "if kept.idempotency_digest != row",
+        "if not row",
+        "comes_with_another",
+    ),
+    Fault(
+        "app/idempotency.py",
+        "_digest(client, self.value)",
+        "self.value[:64]",
+        "each_character",
+        ("mysql",),
+    ),
+    Fault("app/idempotency.py", "> 1 or not all(", "> 9 or not any(", "no_key_is_refused"),
+    Fault("app/idempotency.py", "if kept is None:", "if False:", "another_constraint_refuses"),
+    Fault("app/idempotency.py", "_digest(client, ", '_digest("", ', "keys_of_its_own"),
+    Fault(
+        "app/idempotency.py",
+        "session.begin_nested()",
+        "session.no_autoflush",
+        "same_moment",
+        ("postgresql",),
+    ),
+    Fault(
+        "app/database/mysql_errors.py", "number == _NOT_THERE", "False", "same_moment", ("mysql",)
+    ),
+    Fault("app/jobs/outbox.py", "if kept is job", "if True", "the_job_of_the_first_time"),
 ]

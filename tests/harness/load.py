@@ -88,6 +88,13 @@ class Load:
     broken: Counter[str] = field(default_factory=Counter)
     retried: int = 0
 
+    async def answers(self, number: int) -> None:
+        """Wait for so many more good answers."""
+        wanted = self.statuses[200] + number
+        async with asyncio.timeout(120):
+            while self.statuses[200] < wanted:  # noqa: ASYNC110  (clients would have to know)
+                await asyncio.sleep(0.01)
+
     async def client(self, path: str) -> None:
         """Ask until it is over, or nobody listens any more."""
         connection: Connection | None = None

@@ -241,7 +241,7 @@ def started(
     words: list[str | Path],
     cwd: Path,
     port: int,
-    seconds: float = 30,
+    seconds: float = 60,
     env: dict[str, str] | None = None,
 ) -> Iterator[tuple[subprocess.Popen[bytes], httpx2.Client]]:
     """Start a server and give its process and a client; end it, with its children, by its group."""
@@ -257,7 +257,7 @@ def started(
             start_new_session=True,
         )
     try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             deadline = time.monotonic() + seconds
             while True:
                 try:
@@ -272,7 +272,7 @@ def started(
         with suppress(ProcessLookupError):  # it has ended by itself
             os.killpg(server.pid, signal.SIGTERM)
         try:
-            server.wait(10)
+            server.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
@@ -283,7 +283,7 @@ def serving(
     words: list[str | Path],
     cwd: Path,
     port: int,
-    seconds: float = 30,
+    seconds: float = 60,
     env: dict[str, str] | None = None,
 ) -> Iterator[httpx2.Client]:
     """Start a server, give a client of it, and end it."""

@@ -123,6 +123,10 @@ class RedisStore:
             if self._telling is not None:
                 self._telling.cancel()
             self._redis.close()
+            await asyncio.sleep(0)  # what it cut off may have rights to give back
+            while self._running:
+                await asyncio.gather(*self._running, return_exceptions=True)
+            self._redis.close()
 
     async def get(self, key: bytes, tags: Sequence[str]) -> Found:
         if not await self._may_read():

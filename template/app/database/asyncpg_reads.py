@@ -17,7 +17,7 @@ from app.database.postgresql_errors import judge
 from app.database.postgresql_url import DIALECT
 from app.database.reads import Query, Row
 from app.database.recorder import Recorder
-from app.database.verdicts import Verdict
+from app.database.verdicts import UnfitError, Verdict
 
 # Seconds after which an idle connection is not trusted: below what proxies and firewalls allow.
 MAX_IDLE = 240.0
@@ -149,6 +149,8 @@ class AsyncpgReads:
             clean = not verdict.drops
             if verdict.passes and verdict is not Verdict.MOVED:  # a read that writes is a bug
                 raise UnavailableError.because(error) from error
+            if verdict is Verdict.VALUE:
+                raise UnfitError.because(error) from error
             raise
         finally:
             if connection is not None:

@@ -3,12 +3,14 @@
 from time import monotonic
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, MultipleResultsFound
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DataError, DBAPIError, MultipleResultsFound
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.database.gate import Gate, UnavailableError
 from app.database.reads import Query, Row
-from app.database.verdicts import Judge, Verdict
+from app.database.verdicts import UNSENDABLE, Judge, UnfitError, Verdict
 
 
 class CoreReads:
@@ -42,4 +44,16 @@ class CoreReads:
             verdict = self._judge(error)
             if verdict.passes and verdict is not Verdict.MOVED:  # a read that writes is a bug
                 raise UnavailableError.because(error) from error
+            if verdict is Verdict.VALUE:
+                raise UnfitError.because(error) from error
             raise
+
+
+def wrap_unsendable(engine: Engine) -> None:
+    """Have an engine raise SQLAlchemy's `DataError` for values that its driver cannot send."""
+
+    @event.listens_for(engine, "handle_error")
+    def wrap(failure: ExceptionContext) -> None:
+        error = failure.original_exception
+        if failure.sqlalchemy_exception is None and isinstance(error, UNSENDABLE):
+            raise DataError(failure.statement, None, error, hide_parameters=True) from error

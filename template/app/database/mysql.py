@@ -37,7 +37,7 @@ from sqlalchemy.util import await_only
 from app.database import migrating
 from app.database.budget import ServerSettings, check_budget
 from app.database.connections import check_after_idling, notice_silence, tell_unavailable
-from app.database.core_reads import CoreReads
+from app.database.core_reads import CoreReads, wrap_unsendable
 from app.database.gate import Gate, UnavailableError
 from app.database.mysql_errors import judge, tell_conflict
 from app.database.mysql_url import TABLE, connect_options
@@ -183,6 +183,7 @@ def _create_engine(url: str, settings: DatabaseSettings, size: int, **options: A
         notice_silence(raw, settings.timeout)
 
     tell_unavailable(engine, judge)
+    wrap_unsendable(engine.sync_engine)
     return engine
 
 

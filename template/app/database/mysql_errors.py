@@ -5,7 +5,7 @@ import re
 from asyncmy.errors import MySQLError
 from sqlalchemy.exc import DBAPIError
 
-from app.database.verdicts import Verdict
+from app.database.verdicts import UNSENDABLE, Verdict
 
 # Errors whose messages name tables, columns, constraints and users, and no values: of
 # connections, of privileges (1044, 1045, 1049), of the schema (1048, 1054, 1146, 1364), of
@@ -19,6 +19,7 @@ _NAMING = {
     *(3, 1021, 1026, 1030, 1114, 1290, 1836),
 }
 _DUPLICATE = 1062
+_NOT_THERE = 1305  # of a savepoint: a dead-lock has ended the whole transaction
 _KEY = re.compile(r"for key '[^']*'\Z")
 
 # By number. What is not here is a bug: wrong SQL, a missing table or privilege, damage.
@@ -45,10 +46,11 @@ _VERDICTS = {
         # --read-only, and transactions that are so by default: a replica.
         Verdict.MOVED: (1290, 1792, 1836),
         Verdict.LOST: (1158, 1159, 1160, 1161, 2013, 2055),
-        # Not null, not there, there twice, still in use; too long, too large, no number.
+        # Too long, too large, no number, no date, not text, no JSON. A division by zero is a bug.
+        Verdict.VALUE: (1153, 1264, 1265, 1292, 1300, 1366, 1406, 1441, 1690, 3140),
+        # Not null, not there, there twice, still in use.
         Verdict.CLIENT: (
-            *(1022, 1048, 1062, 1153, 1169, 1216, 1217, 1264, 1265, 1292, 1366, 1406),
-            *(1451, 1452, 1557, 1586, 1690, 3140, 3819, 4025),
+            *(1022, 1048, 1062, 1169, 1216, 1217, 1451, 1452, 1557, 1586, 3819, 4025),
         ),
     }.items()
     for number in numbers
@@ -62,7 +64,11 @@ def judge(error: BaseException) -> Verdict:
         return Verdict.LOST if error.connection_invalidated and not verdict.passes else verdict
     if isinstance(error, OSError):
         return Verdict.LOST
+    if isinstance(error, UNSENDABLE):
+        return Verdict.VALUE
     number = error.args[0] if error.args else None
+    if number == _NOT_THERE and str(error.args[-1]).startswith("SAVEPOINT "):
+        return Verdict.AGAIN
     return _VERDICTS.get(number, Verdict.BUG) if isinstance(number, int) else Verdict.BUG
 
 

@@ -4,20 +4,23 @@ import asyncpg
 from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 
-from app.database.verdicts import Verdict
+from app.database.verdicts import UNSENDABLE, Verdict
 
 # Classes of SQLSTATE whose messages name tables, columns and constraints, and no values:
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _NAMING = ("08", "23", "25", "28", "3D", "40", "42", "53", "55", "57")
 
 # By SQLSTATE, or by its class. What is not here is a bug: wrong SQL, a missing table or
-# privilege (42), a wrong state of the transaction (25), limits of the server (54), damage (XX).
+# privilege (42), a wrong state of the transaction (25), other limits of the server (54), damage (XX).
 _VERDICTS = {
     "08": Verdict.LOST,
     "08001": Verdict.GONE,  # could not connect
     "08004": Verdict.GONE,  # refused to connect
     "08P01": Verdict.GONE,  # pgbouncer's own errors
-    "22": Verdict.CLIENT,  # data: out of range, too long, not text
+    # Data: too long, out of range, no date, NUL, no number. The rest of 22 is a bug: a division by
+    # zero, a NULL, a wrong argument of a function.
+    **dict.fromkeys(("22001", "22003", "22007", "22008", "22009", "22015"), Verdict.VALUE),
+    **dict.fromkeys(("22018", "22021", "2201W", "2201X", "22P02", "22P05"), Verdict.VALUE),
     "23": Verdict.CLIENT,  # constraints
     "25006": Verdict.MOVED,  # the primary is a standby now
     "25P03": Verdict.GONE,  # idle in a transaction for too long: the server closes
@@ -30,6 +33,7 @@ _VERDICTS = {
     "44": Verdict.CLIENT,  # WITH CHECK OPTION
     "53": Verdict.AGAIN,  # out of memory, too many connections
     "53100": Verdict.FULL,
+    "54000": Verdict.VALUE,  # too long for an index
     "55006": Verdict.AGAIN,  # in use
     "55P03": Verdict.AGAIN,  # a lock was not to be had
     "57": Verdict.GONE,  # shutting down, starting, dropped, idle for too long
@@ -53,6 +57,8 @@ def judge(error: BaseException) -> Verdict:
         error = error.__cause__
     if isinstance(error.__cause__, asyncpg.PostgresError):  # the server said why it closed
         error = error.__cause__
+    if isinstance(error.__cause__, UNSENDABLE):
+        return Verdict.VALUE
     # A plan, or a type, that is older than the table: prepared anew it passes.
     if isinstance(error, _STALE) or "cached plan must not change" in str(error):
         return Verdict.AGAIN

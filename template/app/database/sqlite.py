@@ -42,7 +42,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 from sqlalchemy.util import await_only
 
-from app.database.core_reads import CoreReads
+from app.database.core_reads import CoreReads, wrap_unsendable
 from app.database.gate import Gate
 from app.database.reads import Query
 from app.database.recorder import Recorder
@@ -226,6 +226,8 @@ async def open_database(settings: DatabaseSettings) -> AsyncIterator[Database]:
     writes = create_write_engine(settings.url, settings, connector)
     drop_useless(writes.sync_engine, judge)
     reads = create_read_engine(settings.url, settings, connector)
+    for engine in (writes, reads):
+        wrap_unsendable(engine.sync_engine)
     recorder = Recorder(settings.slow)
     recorder.watch(writes)
     recorder.watch(reads)

@@ -4,7 +4,7 @@ import sqlite3
 
 from sqlalchemy.exc import DBAPIError
 
-from app.database.verdicts import Verdict
+from app.database.verdicts import UNSENDABLE, Verdict
 
 # By primary result code (https://www.sqlite.org/rescode.html). What is not here is a bug.
 _VERDICTS = {
@@ -18,7 +18,7 @@ _VERDICTS = {
     sqlite3.SQLITE_IOERR: Verdict.FULL,
     sqlite3.SQLITE_CANTOPEN: Verdict.GONE,
     sqlite3.SQLITE_READONLY: Verdict.MOVED,  # the disk, or a file that was replaced
-    sqlite3.SQLITE_TOOBIG: Verdict.CLIENT,
+    sqlite3.SQLITE_TOOBIG: Verdict.VALUE,
     sqlite3.SQLITE_CONSTRAINT: Verdict.CLIENT,
     sqlite3.SQLITE_MISMATCH: Verdict.CLIENT,
 }
@@ -28,6 +28,8 @@ def judge(error: BaseException) -> Verdict:
     """Return what an error of the driver's, or SQLAlchemy's around it, stands for."""
     if isinstance(error, DBAPIError):
         return judge(error.orig) if error.orig is not None else Verdict.BUG
+    if isinstance(error, UNSENDABLE):
+        return Verdict.VALUE
     code = getattr(error, "sqlite_errorcode", None) or 0
     return _VERDICTS.get(code & 0xFF, Verdict.BUG)  # the rest is the extended code
 

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
 from app.database.gate import Gate, UnavailableError
-from app.database.verdicts import Judge, Verdict
+from app.database.verdicts import Judge, UnfitError, Verdict
 from app.deadline import Deadline, lift_deadline
 from app.errors import ProblemError
 from app.observability.counts import Count
@@ -110,6 +110,7 @@ class WriteRoad:
             UnavailableError: when the database cannot take it now; nothing was written.
             OutcomeUnknownError: when the commit was sent and not answered.
             ConflictError: when other rows do not allow what was written.
+            UnfitError: when a value is one that no row can hold.
             RuntimeError: when one is open already: holding a connection while waiting for
                 a second one is how a pool dead-locks.
         """
@@ -164,6 +165,8 @@ class WriteRoad:
         if verdict.passes:
             self._fail(verdict.name.lower(), refused=verdict in (Verdict.FULL, Verdict.MOVED))
             return UnavailableError.because(error)
+        if verdict is Verdict.VALUE:
+            return UnfitError.because(error)
         told = self._tell_conflict(error.orig)
         if told is None:
             return None

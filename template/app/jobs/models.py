@@ -7,6 +7,7 @@ from sqlalchemy import JSON, Double, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.database import ID, Base, UTCDateTime
+from app.idempotency import Once
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 
@@ -16,7 +17,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-class Job(Base):
+class Job(Once, Base):
     """A job, and its own outbox: what is committed here is done, whatever became of a message."""
 
     __tablename__ = "jobs"

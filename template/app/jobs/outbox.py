@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from app.database import Database
+from app.idempotency import Key
 from app.jobs.kinds import Kind, Queue
 from app.jobs.models import Job
 from app.observability.context import current_request
@@ -22,18 +23,26 @@ class Carrier(Protocol):
         """Take an id without waiting, or leave it to the sweep."""
 
 
-async def enqueue(session: AsyncSession, kind: Kind, arguments: BaseModel) -> Job:
-    """Add a job to a write session: it is there when, and only when, the rest is committed."""
+async def enqueue(
+    session: AsyncSession, kind: Kind, arguments: BaseModel, key: Key | None = None
+) -> Job:
+    """Add a job to a write session: it is there when, and only when, the rest is committed.
+
+    Args:
+        key: of the request; the job that an earlier one with this key added is returned.
+    """
     request = current_request.get()
     job = Job(
         kind=kind.name,
         arguments=arguments.model_dump(mode="json"),
         request_id=request.id if request else None,
     )
-    session.add(job)
-    await session.flush()
-    session.info.setdefault(_NEW, []).append((job.id, kind.queue))
-    return job
+    if key is None:
+        key = Key(None, "")
+    kept = await key.add(session, job, kind.name, arguments)
+    if kept is job:
+        session.info.setdefault(_NEW, []).append((job.id, kind.queue))
+    return kept
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select
 
 from app.database import ID, Query, Reads, WriteSession
 from app.errors import ProblemError
+from app.idempotency import IdempotencyKey
 from app.jobs.kinds import Kind, all_kinds
 from app.jobs.models import Job
 from app.jobs.outbox import enqueue
@@ -22,7 +23,9 @@ ONE = Query(
 
 
 @router.post("/jobs", status_code=202)
-async def create_job(new: JobCreate, session: WriteSession, response: Response) -> JobRead:
+async def create_job(
+    new: JobCreate, key: IdempotencyKey, session: WriteSession, response: Response
+) -> JobRead:
     """Ask for a job; what it was asked for is kept when this is answered."""
     kind = _public(new.kind)
     if kind is None:
@@ -34,7 +37,7 @@ async def create_job(new: JobCreate, session: WriteSession, response: Response) 
             {**entry, "loc": ("body", "arguments", *entry["loc"])} for entry in error.errors()
         ]
         raise RequestValidationError(places) from None
-    job = await enqueue(session, kind, arguments)
+    job = await enqueue(session, kind, arguments, key)
     response.headers["Location"] = f"/jobs/{job.id}"
     return JobRead.model_validate(job)
 

@@ -7,6 +7,7 @@ from starlette.responses import HTMLResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import ProblemResponse
+from app.guard import NO_CONTENT, NO_FRAMES, NO_SNIFFING
 
 
 class Profiler:
@@ -27,6 +28,7 @@ class Profiler:
             from pyinstrument import Profiler as Sampler  # noqa: PLC0415  (for development only)
         except ImportError:
             problem = ProblemResponse(501, "pyinstrument is not installed: uv sync installs it.")
+            problem.raw_headers += [NO_SNIFFING, NO_CONTENT]
             await problem(scope, receive, send)
             return
 
@@ -36,4 +38,6 @@ class Profiler:
         with Sampler(async_mode="enabled") as sampler:
             await self.app(scope, receive, swallow)
         page = await to_thread.run_sync(sampler.output_html)
-        await HTMLResponse(page)(scope, receive, send)
+        response = HTMLResponse(page)
+        response.raw_headers += [NO_SNIFFING, NO_FRAMES]
+        await response(scope, receive, send)

@@ -1,6 +1,7 @@
 """A small service whose endpoints count how often they run, in front of the real store."""
 
 from collections import Counter
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from starlette.requests import HTTPConnection
 
 from app.caching import Cached, Policies
 from app.caching.cache import Cache
-from app.caching.entries import Store
+from app.caching.entries import Entry, Store
+from app.caching.flights import Flights
 from app.caching.layer import OUTCOMES, ResponseCache
 from app.caching.settings import CacheSettings
 
@@ -43,6 +45,7 @@ class Service:
         self.app = FastAPI()
         self.runs: Counter[str] = Counter()
         self.outcomes: Counter[tuple[str, ...]] = Counter()  # by route
+        self.waits = 0  # of requests for what another one makes
         self.cache: Cache
 
     def serve(self, settings: CacheSettings | None = None, **policies: Cached) -> AsyncClient:
@@ -69,6 +72,13 @@ def service(store: Store, monkeypatch: pytest.MonkeyPatch) -> Service:
     """A service whose `/thing` numbers its answers."""
     service = Service(store)
     monkeypatch.setattr(OUTCOMES, "add", lambda *labels: service.outcomes.update([labels]))
+    wait = Flights.wait
+
+    async def count(self: Flights, name: Hashable, seconds: float) -> Entry | None:
+        service.waits += 1
+        return await wait(self, name, seconds)
+
+    monkeypatch.setattr(Flights, "wait", count)
 
     @service.app.get("/thing")
     async def thing() -> int:

@@ -1,7 +1,6 @@
 """A client that has the answer already is told so, and not sent it again."""
 
 from datetime import UTC, datetime
-from time import process_time
 
 import pytest
 from fastapi import FastAPI, Response
@@ -16,6 +15,7 @@ from app.caching.conditional import (
 )
 from app.errors import ProblemError
 from app.etags import etag_of
+from tests.waiting import no_hang
 
 STRONG, WEAK = b'"v1"', b'W/"v1"'
 
@@ -128,14 +128,12 @@ class TestIfNoneMatch:
 
     @pytest.mark.parametrize(
         "header",
-        [b" " * 20_000 + b'"', b'"' + b"a," * 10_000, b'"a",' * 5_000 + b'"', b"," * 20_000],
+        [b" " * 500_000 + b'"', b'"' + b"a," * 250_000, b'"a",' * 100_000 + b'"', b"," * 500_000],
         ids=["spaces", "open_quote", "tags", "commas"],
     )
     def test_a_hostile_one_takes_no_time(self, header: bytes) -> None:
-        start = process_time()
-
-        assert not is_not_modified([(b"if-none-match", header)], STRONG)
-        assert process_time() - start < 0.5
+        with no_hang():  # what grows with the square of its length would take minutes
+            assert not is_not_modified([(b"if-none-match", header)], STRONG)
 
 
 class TestNotModified:

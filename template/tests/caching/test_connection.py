@@ -11,6 +11,7 @@ from redis.asyncio import Connection, Redis
 from app.caching import connection as connection_module
 from app.caching.connection import DRIVER, RedisConnection, UnreachableError
 from tests.redis_setup import PREFIX
+from tests.waiting import HANG, until
 
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -19,7 +20,7 @@ CUP = f"{PREFIX}:cup"
 
 @pytest.fixture
 async def connection(redis_url: str) -> AsyncIterator[RedisConnection]:
-    connection = RedisConnection(redis_url, timeout=5)
+    connection = RedisConnection(redis_url, timeout=HANG)
     yield connection
     connection.close()
 
@@ -67,7 +68,7 @@ async def test_what_is_asked_at_once_is_sent_at_once() -> None:
     heard: list[bytes] = []
 
     async with server(polite(heard)) as url:
-        connection = RedisConnection(url, timeout=5)
+        connection = RedisConnection(url, timeout=HANG)
         await connection.call("PING")
         heard.clear()
         await asyncio.gather(*(connection.call("MGET", f"key:{n % 10}") for n in range(100)))
@@ -83,7 +84,7 @@ async def test_who_leaves_takes_nobodys_answer(connection: RedisConnection) -> N
     other = connection.call("ECHO", b"milk")
     first.cancel()
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG):
         assert await second == b"tea"
         assert await other == b"milk"
 
@@ -103,9 +104,9 @@ async def test_a_connection_that_was_closed_is_opened_again(
     number = await connection.call("CLIENT", "ID")
     async with Redis.from_url(redis_url, driver_info=DRIVER) as client:
         await client.client_kill_filter(_id=number)
-    await asyncio.sleep(0.05)
+    await until(lambda: connection._link is None)  # the end of the connection arrives
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG):
         assert await connection.call("CLIENT", "ID") > number
 
 
@@ -113,7 +114,7 @@ async def test_its_name_and_password_are_those_of_the_url() -> None:
     heard: list[bytes] = []
 
     async with server(polite(heard)) as url:
-        connection = RedisConnection(url.replace("redis://", "redis://cook:hunter2@"), timeout=5)
+        connection = RedisConnection(url.replace("redis://", "redis://cook:hunter2@"), timeout=HANG)
         await connection.call("PING")
         connection.close()
 
@@ -136,9 +137,9 @@ async def test_one_that_falls_silent_is_not_waited_for_longer(
         writer.close()
 
     async with server(polite_at_first) as url:
-        connection = RedisConnection(url, timeout=0.1)
+        connection = RedisConnection(url, timeout=1)
         assert await connection.call("SET", CUP, b"tea") == b"OK"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(HANG):
             answers = await asyncio.gather(
                 *(connection.call("GET", f"{n}") for n in range(20)), return_exceptions=True
             )
@@ -159,7 +160,7 @@ async def test_what_does_not_speak_like_redis_is_unreachable(words: bytes) -> No
 
     async with server(odd) as url:
         connection = RedisConnection(url, timeout=0.1)
-        await asyncio.wait([connection.call("GET", "cup")], timeout=2)
+        await asyncio.wait([connection.call("GET", "cup")], timeout=HANG)
         with pytest.raises(UnreachableError):
             await connection.call("GET", "cup")
         connection.close()
@@ -172,7 +173,7 @@ async def test_whatever_goes_wrong_nobody_waits_for_ever(monkeypatch: pytest.Mon
     monkeypatch.setattr(Connection, "connect", fail)
     connection = RedisConnection("redis://127.0.0.1:1/0", timeout=0.1)
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG):
         with pytest.raises(UnreachableError):
             await connection.call("GET", "cup")
 
@@ -182,7 +183,7 @@ async def test_what_cannot_be_sent_takes_nobodys_answer(connection: RedisConnect
     first, wrong = connection.call("ECHO", b"tea"), connection.call("GET", "\ud800")
     last = connection.call("ECHO", b"milk")
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG):
         assert [await first, await last] == [b"tea", b"milk"]
         with pytest.raises(UnreachableError):
             await wrong
@@ -205,10 +206,10 @@ async def test_one_that_is_not_to_be_asked_now_is_left(
         writer.close()
 
     async with server(demoted) as url:
-        connection = RedisConnection(url, timeout=5)
+        connection = RedisConnection(url, timeout=HANG)
         with pytest.raises(UnreachableError):
             await connection.call("SET", CUP, b"tea")
-        await asyncio.sleep(0.1)
+        await until(connection.may_try)
         assert await connection.call("SET", CUP, b"tea") == b"OK"
         connection.close()
 
@@ -216,26 +217,33 @@ async def test_one_that_is_not_to_be_asked_now_is_left(
 
 
 async def test_who_asks_while_it_is_closed_does_not_wait(redis_url: str) -> None:
-    connection = RedisConnection(redis_url, timeout=5)
+    connection = RedisConnection(redis_url, timeout=HANG)
     answer = connection.call("ECHO", b"tea")
     await asyncio.sleep(0)  # it is being opened
     connection.close()
 
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(HANG):
         with pytest.raises(UnreachableError):
             await answer
         assert await connection.call("ECHO", b"milk") == b"milk"  # and may be used again
     connection.close()
 
 
-async def test_one_that_is_always_busy_is_not_cut_off(redis_url: str) -> None:
-    connection = RedisConnection(redis_url, timeout=0.05)
+async def test_one_that_is_always_busy_is_not_cut_off(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = RedisConnection(redis_url, timeout=HANG)
     number = await connection.call("CLIENT", "ID")
+    now, ahead = monotonic(), 0.9 * HANG
+    monkeypatch.setattr(connection_module, "monotonic", lambda: now + ahead)
+    last = connection.call("PING")
+    connection._send()
+    assert connection._link
 
-    until = monotonic() + 0.3
-    while monotonic() < until:
-        await connection.call("PING")
+    ahead = 1.1 * HANG  # the time of the first is over, but that has its answer
+    connection._link._look()
 
+    await last
     assert await connection.call("CLIENT", "ID") == number
     connection.close()
 
@@ -246,6 +254,7 @@ async def test_what_was_refused_is_left_alone_for_a_moment(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO")
+    monkeypatch.setattr(connection_module, "PAUSE", HANG)
     with pytest.raises(UnreachableError):
         await connection.call("SET", "one-word-too-few")
     assert not connection.may_try("SET")

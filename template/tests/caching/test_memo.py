@@ -9,6 +9,7 @@ import pytest
 
 from app.caching import memo as module
 from app.caching.memo import memo
+from tests.waiting import until
 
 T = TypeVar("T")
 
@@ -34,7 +35,8 @@ class Source:
         self.error: Exception | None = None
         self.open = asyncio.Event()
         self.open.set()
-        self.clean_up = 0.0  # seconds that it takes to stop
+        self.may_stop = asyncio.Event()  # when it is cancelled
+        self.may_stop.set()
 
     async def ask(self, word: str) -> str:
         self.asked.append(word)
@@ -45,7 +47,7 @@ class Source:
                 raise self.error
             return f"{word} {number}"
         except asyncio.CancelledError:
-            await asyncio.sleep(self.clean_up)
+            await self.may_stop.wait()
             self.cancelled += 1
             raise
 
@@ -168,21 +170,22 @@ async def test_when_all_callers_are_cancelled_the_work_is(source: Source) -> Non
     for caller in callers:
         caller.cancel()
     await asyncio.wait(callers)
-    await asyncio.sleep(0.01)
 
+    await until(lambda: source.cancelled)
     assert source.cancelled == 1
 
 
 async def test_who_comes_while_a_cancelled_call_cleans_up_is_one_execution(source: Source) -> None:
     ask = memo(seconds=SECONDS)(source.ask)
     source.open.clear()
-    source.clean_up = 0.02
+    source.may_stop.clear()
     given_up = await begun(ask, "tea")
     given_up.cancel()
     await asyncio.wait([given_up])
 
     callers = [await begun(ask, "tea") for _ in range(25)]
-    await asyncio.sleep(0.05)
+    source.may_stop.set()
+    await until(lambda: source.cancelled)
     assert source.cancelled == 1
     callers += [await begun(ask, "tea") for _ in range(25)]
     source.open.set()

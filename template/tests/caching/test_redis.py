@@ -4,31 +4,34 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from time import time
+from time import monotonic, time
 
 import pytest
 from redis.asyncio import ConnectionPool, Redis
 from sqlalchemy import make_url
 
 from app.caching import connection, redis
-from app.caching.connection import DRIVER, PAUSE
+from app.caching.connection import DRIVER
 from app.caching.entries import ERRORS, Entry, Fill, Found
 from app.caching.redis import CacheSettings, RedisStore
 from app.database import DatabaseSettings
 from tests.caching.conftest import Service
 from tests.caching.test_layer import MINUTE, slow
 from tests.redis_setup import PREFIX
+from tests.waiting import HANG, until
 
 TAGS = ["*", "tea"]
 
 
 @pytest.fixture
-async def stores(redis_url: str) -> AsyncIterator[list[RedisStore]]:
-    """Two workers' stores."""
+async def stores(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[list[RedisStore]]:
+    """Two workers' stores. A right that is not given back lasts: no test waits for its end."""
+    monkeypatch.setattr(redis, "LEASE", 2 * HANG)
     async with AsyncExitStack() as stack:
-        stores = [
-            RedisStore(CacheSettings(url=redis_url, fill_seconds=1, timeout=5)) for _ in range(2)
-        ]
+        settings = CacheSettings(url=redis_url, fill_seconds=4 * HANG, timeout=HANG)
+        stores = [RedisStore(settings) for _ in range(2)]
         for store in stores:
             await stack.enter_async_context(store.opened())
         yield stores
@@ -72,6 +75,14 @@ async def begin(store: RedisStore, key: bytes = b"key") -> Fill | None:
     """Return the right to fill, None when another has it."""
     fill = await store.begin(key, TAGS)
     return fill if fill.mine else None
+
+
+async def begin_soon(store: RedisStore) -> Fill:
+    """Return the right to fill once no other has it."""
+    async with asyncio.timeout(HANG):
+        while (right := await begin(store)) is None:
+            continue
+    return right
 
 
 async def fill(store: RedisStore, made: Entry) -> None:
@@ -225,7 +236,7 @@ async def test_a_write_is_told_as_the_service_stops(
     stores: list[RedisStore], redis_url: str
 ) -> None:
     await fill(stores[0], entry())
-    store = RedisStore(CacheSettings(url=redis_url, timeout=5))
+    store = RedisStore(CacheSettings(url=redis_url, timeout=HANG))
 
     async with store.opened():
         with without_redis(store):
@@ -244,14 +255,15 @@ def test_the_keys_of_a_service_name_its_database(monkeypatch: pytest.MonkeyPatch
 
 
 async def test_a_right_that_is_too_old_is_lost_and_gives_nothing_back(
-    stores: list[RedisStore],
+    stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    old = await begin(stores[0])
-    await asyncio.sleep(1.1)
-    new = await begin(stores[1])
+    with monkeypatch.context() as patch:
+        impatient = stores[0]._settings.model_copy(update={"fill_seconds": 0.2})
+        patch.setattr(stores[0], "_settings", impatient)
+        old = await begin(stores[0])
+    await begin_soon(stores[1])
 
     assert old
-    assert new
     await stores[0].end(b"key", TAGS, old, None)
 
     assert await begin(stores[0]) is None  # it is still the other's
@@ -263,9 +275,8 @@ async def test_who_leaves_while_asking_gives_the_right_back(stores: list[RedisSt
     asking.cancel()
     with suppress(asyncio.CancelledError):
         await asking
-    await asyncio.sleep(0.1)
 
-    assert await begin(stores[1])
+    await begin_soon(stores[1])
 
 
 async def test_a_write_whose_client_leaves_is_told(
@@ -279,7 +290,8 @@ async def test_a_write_whose_client_leaves_is_told(
         telling.cancel()
         with suppress(asyncio.CancelledError):
             await telling
-        await asyncio.sleep(0.2)
+        await until(lambda: stores[1]._owed)
+    await until(lambda: stores[1]._redis.may_try("SET"))
     await stores[1].get(b"any", TAGS)
 
     assert (await stores[0].get(b"key", TAGS)).stale
@@ -320,20 +332,20 @@ async def test_who_leaves_with_a_right_gives_it_back(
     asking.cancel()
     with suppress(asyncio.CancelledError):
         await asking
-    await asyncio.sleep(0.1)
 
-    assert await begin(stores[1])
+    await begin_soon(stores[1])
 
 
 async def test_without_redis_nobody_waits_for_what_began_before_a_write(service: Service) -> None:
-    begun = await slow(service, seconds=0.5)
+    it = await slow(service)
     service.store = RedisStore(CacheSettings(url="redis://127.0.0.1:1/0"))
     client = service.serve(slow=MINUTE)
     early = asyncio.create_task(client.get("/slow"))
-    await begun.wait()
+    await it.begun.wait()
 
     await service.store.invalidate(["slow"])
     late = await client.get("/slow")
+    it.may_end.set()
 
     assert late.content == b"2"
     assert (await early).content == b"1"
@@ -348,6 +360,19 @@ async def test_a_command_that_redis_refuses_takes_nothing_with_it(
         assert errors.total() == 1
         assert stores[0]._redis.may_try()
         assert (await stores[1].get(b"key", TAGS)).entry  # hits go on
+
+
+async def test_a_closed_store_leaves_no_task(redis_url: str) -> None:
+    store = RedisStore(CacheSettings(url=redis_url))
+    others = asyncio.all_tasks()
+    async with store.opened():
+        filling = asyncio.create_task(store.begin(b"key", TAGS))
+        await asyncio.sleep(0)
+        filling.cancel()
+        with suppress(asyncio.CancelledError):
+            await filling
+
+    assert asyncio.all_tasks() == others
 
 
 async def test_an_entry_of_another_release_is_not_read(
@@ -425,8 +450,10 @@ async def test_a_silent_redis_is_waited_for_once(
     service.store = store
     client = service.serve(thing=MINUTE)
 
-    # redis-py waits for 5 seconds by itself.
-    async with asyncio.timeout(4), store.opened():
+    # It does not wait for as long as redis-py would.
+    store._redis._pool.connection_kwargs["socket_connect_timeout"] = 2 * HANG
+    store._redis._pool.connection_kwargs["socket_timeout"] = 2 * HANG
+    async with asyncio.timeout(HANG), store.opened():
         answers = [await client.get("/thing") for _ in range(20)]
 
     assert [answer.status_code for answer in answers] == [200] * 20
@@ -435,12 +462,15 @@ async def test_a_silent_redis_is_waited_for_once(
 
 
 async def test_without_redis_misses_at_once_are_still_one(service: Service) -> None:
-    await slow(service)
+    it = await slow(service, run=2)
     service.store = RedisStore(CacheSettings(url="redis://127.0.0.1:1/0"))
     client = service.serve(slow=MINUTE)
     await client.get("/slow")  # finds out
 
-    answers = await asyncio.gather(*(client.get("/slow") for _ in range(20)))
+    asking = [asyncio.create_task(client.get("/slow")) for _ in range(20)]
+    await until(lambda: service.runs["slow"] + service.waits == 1 + 20)
+    it.may_end.set()
+    answers = await asyncio.gather(*asking)
 
     assert {answer.content for answer in answers} == {b"2"}
 
@@ -457,7 +487,7 @@ async def test_a_write_without_redis_is_told_once_it_is_back(
     with without_redis(stores[1]):
         await stores[1].invalidate(["tea"])
         assert errors.total() == 1
-    await asyncio.sleep(0.1)
+    await until(lambda: stores[1]._redis.may_try("SET"))
     await stores[1].get(b"any", TAGS)
 
     assert (await stores[0].get(b"key", TAGS)).stale
@@ -472,10 +502,11 @@ async def test_a_write_without_redis_is_told_even_when_nobody_asks(
 
     with without_redis(stores[1]):
         await stores[1].invalidate(["tea"])
-        await asyncio.sleep(0.2)
-    await asyncio.sleep(0.2)
+        assert not (await stores[0].get(b"key", TAGS)).stale
 
-    assert (await stores[0].get(b"key", TAGS)).stale
+    async with asyncio.timeout(HANG):
+        while not (await stores[0].get(b"key", TAGS)).stale:
+            continue
 
 
 async def test_a_right_that_redis_gave_unheard_is_given_back(
@@ -495,7 +526,7 @@ async def test_a_right_that_redis_gave_unheard_is_given_back(
                 await other._redis.call("SET", lock, right.token)
             await store.end(b"key", TAGS, right, None)
         assert await begin(other) is None
-        await asyncio.sleep(0.1)
+        await until(lambda: store._redis.may_try("SET"))
 
         await store.get(b"any", TAGS)
 
@@ -507,12 +538,13 @@ async def test_a_right_that_redis_gave_unheard_is_given_back(
 async def test_hits_come_back_by_themselves(
     stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection, "PAUSE", HANG)
     await fill(stores[0], entry())
     with without_redis(stores[0]):
         assert (await stores[0].get(b"key", TAGS)).entry is None
     assert (await stores[0].get(b"key", TAGS)).entry is None  # it is left alone
 
-    await asyncio.sleep(PAUSE)
+    monkeypatch.setattr(connection, "monotonic", lambda: monotonic() + HANG)
 
     assert (await stores[0].get(b"key", TAGS)).entry
     assert (await stores[0].get(b"key", TAGS)).entry
@@ -529,8 +561,9 @@ async def test_what_cannot_be_told_is_deleted(stores: list[RedisStore]) -> None:
 
 
 async def test_who_was_refused_does_not_ask_again_at_once(
-    stores: list[RedisStore], errors: Counter[str]
+    stores: list[RedisStore], errors: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(connection, "PAUSE", HANG)
     with refused(stores[0], "SET"):
         await stores[0].invalidate(["tea"])
         for _ in range(20):
@@ -543,13 +576,18 @@ async def test_who_was_refused_does_not_ask_again_at_once(
 async def test_a_right_is_renewed_while_its_owner_works(
     stores: list[RedisStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redis, "LEASE", 0.1)
     right = await begin(stores[0])
     assert right
+    lock = stores[0]._name(b"key") + b":lock"
+    renewing = stores[0]._renewing[right.token]
+    await stores[0]._redis.call("PEXPIRE", lock, round(HANG * 1000))  # its lease is half over
 
-    await asyncio.sleep(0.3)
+    renewing._run()  # as the event loop does at that time
+    left = await stores[0]._redis.call("PTTL", lock)
+
+    assert left > HANG * 1000
+    assert stores[0]._renewing[right.token] is not renewing  # it goes on
     assert await begin(stores[1]) is None
-
     await stores[0].end(b"key", TAGS, right, None)
     assert not stores[0]._renewing
     assert await begin(stores[1])

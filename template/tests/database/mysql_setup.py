@@ -16,6 +16,8 @@ NO_DATABASE = (
 )
 # What is told of a row that is there already, and of one that refers to none.
 VIOLATIONS = (("1062", "uq_words_text"), ("1452", "fk_links_text"))
+# Texts that a column of 30 characters refuses.
+UNFIT = ["a" * 31]
 
 
 @pytest.fixture(scope="session")

@@ -22,12 +22,16 @@ VIOLATIONS = (
     ("SQLSTATE 23505", "constraint uq_words_text"),
     ("SQLSTATE 23503", "constraint fk_links_text"),
 )
+# Texts that a column of 30 characters refuses.
+UNFIT = ["a" * 31, "a\x00"]
 
 
 @pytest.fixture(scope="session")
 def database_url() -> Iterator[str]:
     """TEST_DATABASE_URL, or the database that `scripts/postgresql.py` starts."""
-    with database_of_tests("postgresql+asyncpg://app:app@127.0.0.1:5432/test") as url:
+    default = "postgresql+asyncpg://app:app@127.0.0.1:5432/test"
+    # For the server a connection that was closed may still be there.
+    with database_of_tests(default, drop="DROP DATABASE {} WITH (FORCE)") as url:
         yield url
 
 

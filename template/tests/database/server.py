@@ -13,10 +13,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 
 @contextmanager
-def database_of_tests(default: str) -> Iterator[str]:
+def database_of_tests(default: str, drop: str = "DROP DATABASE {}") -> Iterator[str]:
     """Give the URL of TEST_DATABASE_URL, or of the database that the script in `scripts/` starts.
 
     A process of a parallel run creates a database of its own beside it, and drops it in the end.
+
+    Args:
+        default: the URL of the database that the script starts.
+        drop: the statement that drops a database.
     """
     url = make_url(os.environ.get("TEST_DATABASE_URL", default))
     if not re.search("(^|_)test(_|$)", url.database or ""):
@@ -32,7 +36,7 @@ def database_of_tests(default: str) -> Iterator[str]:
     try:
         yield own.render_as_string(hide_password=False)
     finally:
-        asyncio.run(_execute(url, f"DROP DATABASE {own.database}"))
+        asyncio.run(_execute(url, drop.format(own.database)))
 
 
 async def _execute(url: URL, statement: str) -> None:

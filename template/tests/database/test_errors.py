@@ -4,10 +4,11 @@ is a conflict."""
 import logging
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from httpx2 import AsyncClient
+from httpx2 import AsyncClient, Response
 from sqlalchemy import (
     CheckConstraint,
     Column,
@@ -29,11 +30,11 @@ from sqlalchemy.exc import IntegrityError, PendingRollbackError, StatementError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase
 
-from app.database import Database, Query, WriteSession
+from app.database import Database, Query, Reads, WriteSession
 from app.database.writes import ConflictError
 from app.observability.logs import JSONFormatter, TextFormatter
 from app.observability.tracebacks import format_safely
-from tests.conftest import VIOLATIONS
+from tests.conftest import UNFIT, VIOLATIONS
 from tests.database.scratch import existing
 
 SECRET = "hun'\nter2\" for key 'x"  # noqa: S105
@@ -63,6 +64,10 @@ class Mapped(DeclarativeBase):
 class Word(Mapped):
     __table__ = words
     __mapper_args__ = {"primary_key": [words.c.text]}  # noqa: RUF012
+
+
+WORDS = Query(select(words.c.text).where(words.c.text == bindparam("text", type_=String(30))))
+SIZES = Query(select(bounds.c.size).where(bounds.c.size == bindparam("size", type_=Integer)))
 
 
 @pytest.fixture(autouse=True)
@@ -96,6 +101,18 @@ def app(app: FastAPI) -> FastAPI:
         await session.flush()
         await session.execute(delete(words), execution_options={"synchronize_session": False})
         word.text = "another"  # type: ignore[attr-defined]
+
+    @app.post("/words")
+    async def add_word(word: dict[str, Any], session: WriteSession) -> None:
+        session.add(Word(**word))
+
+    @app.post("/words/found")
+    async def find_word(word: dict[str, Any], reads: Reads) -> int:
+        return len(await reads.all(WORDS, **word))
+
+    @app.get("/sizes/{size}")
+    async def find_size(size: int, reads: Reads) -> int:
+        return len(await reads.all(SIZES, size=size))
 
     @app.post("/sizes/{size}")
     async def add_size(session: WriteSession, size: int) -> None:
@@ -143,6 +160,45 @@ async def test_what_a_schema_should_have_refused_stays_a_bug(
 
     (record,) = [record for record in caplog.records if record.levelno > logging.INFO]
     assert record.exc_info
+
+
+def assert_unfit(answer: Response, caplog: pytest.LogCaptureFixture) -> None:
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "A value is out of range, too long, or not valid text."
+    (record,) = [record for record in caplog.records if record.levelno > logging.INFO]
+    assert record.message.startswith("a value of a request does not fit: ")
+    assert not record.exc_info
+
+
+async def test_a_number_that_is_out_of_range_is_the_clients_error(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert_unfit(await client.post(f"/sizes/{10**20}"), caplog)
+
+    caplog.clear()
+    found = await client.get(f"/sizes/{10**20}")
+    if found.status_code != 200:  # some databases compare it
+        assert_unfit(found, caplog)
+
+
+@pytest.mark.parametrize("path", ["/words", "/words/found"])
+async def test_half_a_character_is_the_clients_error(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    half = r'{"text": "\ud800"}'
+    answer = await client.post(path, content=half, headers={"Content-Type": "application/json"})
+
+    assert_unfit(answer, caplog)
+
+
+async def test_a_text_that_does_not_fit_is_the_clients_error(
+    client: AsyncClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    for text in UNFIT:
+        caplog.clear()
+        assert_unfit(await client.post("/words", json={"text": text}), caplog)
+    assert (await client.post("/words", json={"text": "a" * 30})).status_code == 200
 
 
 @pytest.mark.parametrize(("number", "told"), [(2, VIOLATIONS[0]), (1, VIOLATIONS[1])])

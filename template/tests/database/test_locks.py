@@ -13,6 +13,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, select, text
 
 from app.database import Database, Query, connect_for_migrations, migrating
 from tests.database.scratch import existing
+from tests.waiting import HANG
 
 PROJECT = Path(__file__).parent.parent.parent
 
@@ -41,7 +42,7 @@ def alembic(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 async def test_reads_pass_a_migration_that_waits_for_a_long_transaction(
     alembic: Config, database: Database, database_url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with existing(database, locked), asyncio.timeout(60):
+    async with existing(database, locked), asyncio.timeout(2 * HANG):
         async with connect_for_migrations(database_url) as long:
             await long.execute(select(locked.c.value))  # holds the table until it ends
             upgrading = asyncio.create_task(asyncio.to_thread(command.upgrade, alembic, "head"))

@@ -40,9 +40,11 @@ from app.database import (
     writes,
 )
 from app.database.asyncpg_reads import AsyncpgReads
+from app.database.verdicts import UnfitError
 from app.database.writes import OutcomeUnknownError
 from app.observability.tracebacks import format_safely
 from tests.database.scratch import existing
+from tests.waiting import HANG, until
 
 metadata = MetaData()
 counters = Table("counters", metadata, Column("value", Integer), Column("list", ARRAY(Integer)))
@@ -141,11 +143,14 @@ async def test_in_is_refused_where_it_cannot_be_compiled_ahead() -> None:
 
 
 async def test_a_read_that_timed_out_is_cancelled_on_the_server(reads: AsyncpgReads) -> None:
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.1):
-            await reads.one(SLEEP, seconds=30)
+    sleeping = asyncio.create_task(reads.one(SLEEP, seconds=3 * HANG))
+    async with asyncio.timeout(HANG):
+        while not [row for row in await reads.all(MINE) if row["state"] == "active"]:
+            continue
+    sleeping.cancel()  # as a timeout does
+    await asyncio.wait([sleeping])
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(HANG):
         while [row for row in await reads.all(MINE) if row["state"] == "active"]:
             continue
         assert await reads.one(VALUE) == {"value": 0}
@@ -156,7 +161,7 @@ async def test_a_broken_connection_is_replaced(reads: AsyncpgReads, database: Da
     assert before
     async with database.writes.session() as session:
         await session.execute(text(f"SELECT pg_terminate_backend({before['pid']})"))
-    await asyncio.sleep(0.1)  # the end of the connection arrives
+    await until(reads._idle[-1][0].is_closed)  # the end of the connection arrives
 
     after = await reads.one(PID)
 
@@ -167,7 +172,7 @@ async def test_a_broken_connection_is_replaced(reads: AsyncpgReads, database: Da
 async def test_a_connection_that_breaks_during_a_read_is_unavailable(
     reads: AsyncpgReads, database: Database
 ) -> None:
-    sleeping = asyncio.create_task(reads.one(SLEEP, seconds=30))
+    sleeping = asyncio.create_task(reads.one(SLEEP, seconds=3 * HANG))
     while not [row for row in await reads.all(MINE) if row["state"] == "active"]:
         continue
     async with database.writes.session() as session:
@@ -252,7 +257,7 @@ async def test_a_commit_that_the_database_refuses_is_an_error(
 ERRORS = [
     *((state, True) for state in ("40001", "40P01", "55P03", "57014", "53300", "72000")),
     *((state, True) for state in ("53100", "58030", "57P01", "08006", "25006", "28P01")),
-    *((state, False) for state in ("23502", "22003", "42P01", "42501", "25P02", "0A000", "XX000")),
+    *((state, False) for state in ("23502", "22012", "42P01", "42501", "25P02", "0A000", "XX000")),
 ]
 
 
@@ -265,6 +270,18 @@ async def test_what_may_pass_later_is_unavailable(
             await session.execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$"))
 
     with pytest.raises(UnavailableError if passes else DBAPIError):
+        await fail()
+
+
+@pytest.mark.parametrize("state", ["22001", "22003", "22008", "22021", "22P02", "54000"])
+async def test_a_value_that_no_column_holds_is_the_clients_error(
+    database: Database, state: str
+) -> None:
+    async def fail() -> None:
+        async with database.writes.session() as session:
+            await session.execute(text(f"DO $$ BEGIN RAISE SQLSTATE '{state}'; END $$"))
+
+    with pytest.raises(UnfitError):
         await fail()
 
 
@@ -360,30 +377,36 @@ async def test_a_commit_without_an_answer_has_an_unknown_outcome(
     database: Database, reads: AsyncpgReads, monkeypatch: pytest.MonkeyPatch, who: str
 ) -> None:
     """But for a server that said why: then it has done nothing."""
-    monkeypatch.setattr(writes, "COMMIT", 0.5 if who == "nobody" else 20)
-    pids = []
+    monkeypatch.setattr(writes, "COMMIT", 0.5 if who == "nobody" else 2 * HANG)
+    drivers: list[Any] = []
 
     async def write() -> None:
         async with database.writes.session() as session:
             await _make_slow_to_commit(session)
             raw = await (await session.connection()).get_raw_connection()
-            driver: Any = raw.driver_connection
-            pids.append(driver.get_server_pid())
-            if who == "the network":
-                asyncio.get_running_loop().call_later(0.3, driver.terminate)
+            drivers.append(raw.driver_connection)
 
     writing = asyncio.create_task(write())
-    if who == "the server":
-        await asyncio.sleep(0.3)
+    if who != "nobody":
+        await until(lambda: drivers)
+        pid = drivers[0].get_server_pid()
         other = await reads._connect()
-        await other.execute(f"SELECT pg_terminate_backend({pids[0]})")
+        waits = "SELECT wait_event FROM pg_stat_activity WHERE pid = $1"
+        async with asyncio.timeout(HANG):
+            while await other.fetchval(waits, pid) != "PgSleep":  # in the commit
+                continue
+        if who == "the server":
+            await other.execute("SELECT pg_terminate_backend($1)", pid)
+        else:
+            drivers[0].terminate()
         await other.close()
 
     with pytest.raises(UnavailableError if who == "the server" else OutcomeUnknownError):
         await writing
     assert database.writes.gate.free == database.writes.gate.size
     async with database.writes.session() as session:
-        assert (await session.execute(PID.statement)).scalar_one() not in pids
+        raw = await (await session.connection()).get_raw_connection()
+        assert raw.driver_connection not in drivers
 
 
 def _silence(connection: Any) -> None:
@@ -430,7 +453,7 @@ class TestSilence:
             dead: Any = raw.driver_connection
         _silence(dead)
 
-        async with asyncio.timeout(20), database.writes.session() as session:
+        async with asyncio.timeout(HANG), database.writes.session() as session:
             raw = await (await session.connection()).get_raw_connection()
             assert raw.driver_connection is not dead
 
@@ -440,6 +463,7 @@ async def test_a_dead_connection_does_not_fail_the_probe(
 ) -> None:
     monkeypatch.setattr(asyncpg_reads, "IDLE", 0.0)
     monkeypatch.setattr(asyncpg_reads, "CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr("app.health.READY_TIMEOUT", HANG)
     reads = state["database"].reads
     await asyncio.gather(*(reads.one(SLEEP, seconds=0.1) for _ in range(3)))
     for connection, _ in reads._idle:
@@ -457,7 +481,7 @@ async def test_a_machine_that_vanishes_is_noticed(database: Database, reads: Asy
         options = connection._transport.get_extra_info("socket")
         assert options.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
-        assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 5000
+        assert options.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == HANG * 1000
     raw.close()
     await mine.close()
 
@@ -477,10 +501,11 @@ async def test_an_error_of_a_value_does_not_tell_it(
 ) -> None:
     async def fail() -> None:
         async with database.writes.session() as session:
-            await session.execute(text("SET LOCAL statement_timeout = '100ms'"))
+            if "pg_sleep" in statement:
+                await session.execute(text("SET LOCAL statement_timeout = '100ms'"))
             await session.execute(text(statement), {"secret": SECRET})
 
-    with pytest.raises((DBAPIError, UnavailableError)) as failed:
+    with pytest.raises((DBAPIError, UnavailableError, UnfitError)) as failed:
         await fail()
 
     line = format_safely(failed.value)
@@ -500,7 +525,7 @@ async def test_nor_does_one_of_the_drivers_own() -> None:
 async def test_nor_does_a_read(reads: AsyncpgReads) -> None:
     number = Query(select(cast(bindparam("secret", type_=Text), Integer).label("number")))
 
-    with pytest.raises(asyncpg.DataError) as failed:
+    with pytest.raises(UnfitError) as failed:
         await reads.one(number, secret=SECRET)
 
     line = format_safely(failed.value)

@@ -36,6 +36,7 @@ from sqlalchemy.exc import MultipleResultsFound
 
 from app.database import ID, Database, DatabaseSettings, Query, UTCDateTime, any_of
 from tests.database.scratch import existing
+from tests.waiting import HANG
 
 
 class Mood(enum.Enum):
@@ -160,7 +161,7 @@ async def test_a_cancelled_read_leaves_a_clean_connection(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(HANG):
             assert await database.reads.one(SUM, a=patience, b=2) == {"sum": patience + 2}
 
 

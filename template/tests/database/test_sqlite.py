@@ -31,6 +31,7 @@ from app.database import (
     open_database,
 )
 from app.database.core_reads import CoreReads
+from tests.waiting import HANG
 
 counters = Table("counters", MetaData(), Column("value", Integer, nullable=False))
 VALUE = Query(select(counters.c.value))
@@ -87,7 +88,7 @@ async def test_readers_and_the_writer_do_not_wait_for_each_other(
         reader.execute("BEGIN")  # a long read: it sees one state until it ends
         assert reader.execute("SELECT value FROM counters").fetchone() == (0,)
 
-        async with asyncio.timeout(2), database.writes.session() as session:
+        async with asyncio.timeout(HANG), database.writes.session() as session:
             await session.execute(update(counters).values(value=7))
             assert await value_of(database) == 0  # not committed yet
 

@@ -8,10 +8,11 @@ from sqlalchemy import select
 
 from app.database import Base, DatabaseSettings
 from app.database.sync import SyncDatabase
-from app.jobs.kinds import Kind, all_kinds
+from app.jobs.kinds import Kind, Queue, all_kinds
 from app.jobs.models import Job
 from app.jobs.runner import Runner
 from app.jobs.settings import TaskSettings
+from app.tasks.embedded import Embedded
 from tests.jobs.kinds import echo, kind_of
 
 MakeJob = Callable[..., int]
@@ -64,6 +65,14 @@ def make_runner(sync: SyncDatabase) -> MakeRunner:
         return Runner(sync, TaskSettings(**settings), kinds or kind_of(function))
 
     return make
+
+
+@pytest.fixture
+def nudged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Queue]]:
+    """The jobs that somebody was told of; nobody runs them."""
+    told: list[tuple[int, Queue]] = []
+    monkeypatch.setattr(Embedded, "nudge", lambda _, *nudge: told.append(nudge))
+    return told
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from app.jobs import claims
 from app.jobs.claims import Claim, LostError
 from app.jobs.models import Job, now
 from tests.jobs.conftest import MakeJob, Row
+from tests.waiting import HANG
 
 LATER = timedelta(seconds=60)
 
@@ -27,7 +28,7 @@ def test_a_claim_is_exclusive(sync: SyncDatabase, make_job: MakeJob, row: Row) -
     together = Barrier(4)
 
     def try_it(_: int) -> Claim | None:
-        together.wait(10)
+        together.wait(HANG)
         return claim(sync, job_id)
 
     with ThreadPoolExecutor(4) as pool:

@@ -11,21 +11,13 @@ from httpx2 import AsyncClient
 from app.database import WriteSession
 from app.jobs.kinds import Kind, Queue, all_kinds
 from app.jobs.outbox import enqueue
-from app.tasks.embedded import Embedded
 from tests.jobs.asked import finished
 from tests.jobs.kinds import Words, echo
+from tests.waiting import HANG
 
 pytestmark = pytest.mark.usefixtures("anybody_may_ask")
 
 Add = Callable[..., None]
-
-
-@pytest.fixture
-def nudged(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Queue]]:
-    """The jobs that somebody was told of; nobody runs them."""
-    told: list[tuple[int, Queue]] = []
-    monkeypatch.setattr(Embedded, "nudge", lambda _, *nudge: told.append(nudge))
-    return told
 
 
 async def test_a_job_runs_to_its_end(add_kind: Add, client: AsyncClient) -> None:
@@ -47,11 +39,11 @@ async def test_how_far_it_is_can_be_asked(add_kind: Add, client: AsyncClient) ->
     def wait(work: Any, _: Words) -> None:
         work.progress(0.5)
         loop.call_soon_threadsafe(half.set)
-        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result(HANG)
 
     add_kind(wait)
     asked = await client.post("/jobs", json={"kind": "test"})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANG):
         await half.wait()
 
     job = (await client.get(asked.headers["location"])).json()

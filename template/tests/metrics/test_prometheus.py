@@ -1,7 +1,8 @@
 """What `/metrics` says of one worker."""
 
 import asyncio
-import time
+from collections.abc import Awaitable, Callable
+from time import perf_counter
 
 import pytest
 from fastapi import APIRouter, FastAPI
@@ -13,11 +14,14 @@ from pydantic import SecretStr, ValidationError
 from app.database import Reads
 from app.errors import ProblemError
 from app.metrics import prometheus
-from app.metrics.prometheus import BUCKETS, SAMPLES, WINDOW, BatchHistogram
+from app.metrics.prometheus import BUCKETS, BatchHistogram
 from app.metrics.settings import MetricsSettings
 from app.observability.context import FinishedRequest
 from app.observability.counts import Count
 from app.observability.finished import finished_requests
+from tests.waiting import until
+
+Sampled = Callable[[], Awaitable[None]]
 
 CUPS = Count("cups", "Cups of tea.", ["kind"])
 
@@ -37,6 +41,26 @@ def app(app: FastAPI) -> FastAPI:
     app.include_router(outer, prefix="/outer")
     app.include_router(outer, prefix="/other")
     return app
+
+
+@pytest.fixture
+def sampled(monkeypatch: pytest.MonkeyPatch) -> Sampled:
+    """What waits until the service has looked once more at what it shows."""
+    times = 0
+    take_counts = prometheus.take_counts
+
+    def count() -> None:
+        nonlocal times
+        times += 1
+        take_counts()
+
+    monkeypatch.setattr(prometheus, "take_counts", count)
+
+    async def wait() -> None:
+        before = times
+        await until(lambda: times > before)
+
+    return wait
 
 
 async def values(client: AsyncClient, name: str) -> dict[tuple[str, ...], float]:
@@ -114,18 +138,18 @@ async def test_one_worker_tells_of_its_process(client: AsyncClient) -> None:
         assert await values(client, name)
 
 
-async def test_statements_are_counted_and_timed(client: AsyncClient) -> None:
+async def test_statements_are_counted_and_timed(client: AsyncClient, sampled: Sampled) -> None:
     before = await values(client, "database_statements_total")
     seconds = await values(client, "database_statement_seconds_total")
 
     await client.get("/health/ready")
-    await asyncio.sleep(3 * SAMPLES)
+    await sampled()
 
     assert (await values(client, "database_statements_total"))[()] == before[()] + 1
     assert (await values(client, "database_statement_seconds_total"))[()] > seconds[()]
 
 
-async def test_the_gates_are_shown(client: AsyncClient, app: FastAPI) -> None:
+async def test_the_gates_are_shown(client: AsyncClient, app: FastAPI, sampled: Sampled) -> None:
     inside, leave = asyncio.Event(), asyncio.Event()
 
     @app.get("/holds")
@@ -137,7 +161,7 @@ async def test_the_gates_are_shown(client: AsyncClient, app: FastAPI) -> None:
 
     holding = asyncio.create_task(client.get("/holds"))
     await inside.wait()
-    await asyncio.sleep(3 * SAMPLES)
+    await sampled()
 
     assert (await values(client, "database_connections_in_use"))["read",] == 1
     limit = await values(client, "database_connections_limit")
@@ -146,21 +170,21 @@ async def test_the_gates_are_shown(client: AsyncClient, app: FastAPI) -> None:
     assert (await values(client, "database_requests_waiting"))["read",] == 0
     leave.set()
     await holding
-    await asyncio.sleep(3 * SAMPLES)
+    await sampled()
     assert (await values(client, "database_connections_in_use"))["read",] == 0
 
 
-async def test_a_blocked_loop_shows(client: AsyncClient, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_blocked_loop_shows(
+    client: AsyncClient, sampled: Sampled, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async def lag() -> float:
         return (await values(client, "event_loop_lag_seconds"))[()]
 
-    await asyncio.sleep(3 * SAMPLES)
-    end = time.perf_counter() + 0.3
-    while time.perf_counter() < end:
-        pass
-    await asyncio.sleep(3 * SAMPLES)
+    await sampled()
+    monkeypatch.setattr(prometheus, "perf_counter", lambda: perf_counter() + 2)  # while it waits
+    await sampled()
 
-    assert 0.1 < await lag() < WINDOW
+    assert await lag() > 1
 
 
 async def test_its_buckets_are_fit_for_milliseconds(client: AsyncClient) -> None:
@@ -257,11 +281,13 @@ async def test_a_scrape_has_what_was_counted_before_it(client: AsyncClient) -> N
     assert (await values(client, "cups_total"))["white",] == 1
 
 
-async def test_what_parts_of_the_service_count_is_told(client: AsyncClient) -> None:
+async def test_what_parts_of_the_service_count_is_told(
+    client: AsyncClient, sampled: Sampled
+) -> None:
     CUPS.add("green")
     assert (await values(client, "cups_total"))["green",] == 1
     CUPS.add("green", number=2)
-    await asyncio.sleep(2 * SAMPLES)  # another's scrape may be answered by another worker
+    await sampled()  # another's scrape may be answered by another worker
     assert CUPS.take_new() == {}
     assert (await values(client, "cups_total"))["green",] == 3
 

@@ -3,6 +3,7 @@
 from threading import Event, Thread
 
 from app.observability.counts import Count, all_counts
+from tests.waiting import HANG
 
 
 def test_nothing_is_lost_that_another_thread_counts() -> None:
@@ -18,7 +19,7 @@ def test_nothing_is_lost_that_another_thread_counts() -> None:
             return super().__hash__()
 
     def take() -> None:
-        looked.wait(5)
+        looked.wait(HANG)
         numbers.extend(count.take_new().values())
         taken.set()
 

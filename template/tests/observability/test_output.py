@@ -3,7 +3,6 @@
 import json
 import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,21 +15,10 @@ import pytest
 from app.observability import output
 from app.observability.logs import BatchHandler, JSONFormatter
 from app.observability.output import DROPPED, Output
+from tests.waiting import no_hang
 
 PROJECT = Path(__file__).parent.parent.parent
 Ends = tuple[int, int]
-
-
-@pytest.fixture(autouse=True)
-def _waiting_fails() -> Iterator[None]:
-    def fail(*_: object) -> None:
-        raise AssertionError("the log waits for its reader")
-
-    before = signal.signal(signal.SIGALRM, fail)
-    left = signal.alarm(20)
-    yield
-    signal.alarm(left)
-    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(params=[os.pipe, lambda: tuple(s.detach() for s in socket.socketpair())])
@@ -49,7 +37,8 @@ def handler(ends: Ends) -> Iterator[BatchHandler]:
     stream = Output(ends[1])
     handler = BatchHandler(stream)
     handler.setFormatter(JSONFormatter())
-    yield handler
+    with no_hang():  # as one does that waits for its reader
+        yield handler
     if stream._socket:
         stream._socket.close()
     else:

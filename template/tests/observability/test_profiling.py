@@ -25,6 +25,8 @@ async def test_it_shows_where_the_time_goes(client: AsyncClient) -> None:
     response = await client.get("/busy?profile")
 
     assert response.headers["content-type"].startswith("text/html")
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["content-security-policy"] == "frame-ancestors 'none'"
     assert "busy_with_the_answer" in response.text
 
 

@@ -12,6 +12,7 @@ from app.jobs.settings import TaskSettings
 from app.tasks import embedded
 from app.tasks.embedded import Embedded, NoBrokerError
 from tests.jobs.kinds import Words, kind_of
+from tests.waiting import HANG
 
 FINDS_AT_ONCE = TaskSettings(embedded=True, sweep_every=0.05)
 
@@ -48,7 +49,7 @@ async def test_what_nobody_was_told_of_is_found(
     async with database.writes.session() as session:
         await enqueue(session, kinds["test"], Words())
 
-    async with Embedded(FINDS_AT_ONCE).opened(database), asyncio.timeout(20):
+    async with Embedded(FINDS_AT_ONCE).opened(database), asyncio.timeout(HANG):
         await done.wait()
 
 
@@ -71,5 +72,5 @@ async def test_what_goes_wrong_ends_nothing(
         raise error
 
     monkeypatch.setattr(embedded, "sweep", sweep)
-    async with Embedded(FINDS_AT_ONCE).opened(database), asyncio.timeout(20):
+    async with Embedded(FINDS_AT_ONCE).opened(database), asyncio.timeout(HANG):
         await done.wait()
