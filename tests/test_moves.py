@@ -756,6 +756,30 @@ def test_files_that_ruff_accepts_are_accepted_afterwards(follow: Merges) -> None
     )
 
 
+@pytest.mark.parametrize("clean", [True, False])
+def test_imports_that_both_added_are_in_order_if_the_users_were(
+    follow: Merges, clean: bool
+) -> None:
+    one = '"""One."""\n\nfrom app.settings import name\n\nprint(name)\n'
+    mine = one.replace("name\n\n", "name\nfrom app.tiger import tiger\n\n", 1)
+    theirs = one.replace("name\n\n", "name\nfrom app.zebra import zebra\n\n", 1)
+    mine += "" if clean else "print( name)\n"
+    done = follow(
+        writes("app/one.py", mine), {**BASE, "app/one.py": one}, {**NEW, "app/one.py": theirs}
+    )
+    lines = done.files["app/one.py"].splitlines()
+
+    assert done.conflicts == []
+    assert sorted(lines[2:5]) == [
+        "from app.settings import name",
+        "from app.tiger import tiger",
+        "from app.zebra import zebra",
+    ]
+    assert ("print( name)" in lines) is not clean
+    if clean:
+        assert lines[2:5] == sorted(lines[2:5])
+
+
 def test_the_users_own_settings_of_ruff_count(follow: Merges) -> None:
     short = "from app.background import (\n    run,\n    run as other,\n)\n\nprint(run, other)\n"
 
