@@ -706,6 +706,8 @@ def test_a_module_may_become_a_package_and_a_package_a_module(follow: Merges) ->
     done = follow(edit, base, new)
 
     assert done.conflicts == []
+    assert done.merge.moved.moved["app/background.py"] == "app/kit/background/__init__.py"
+    assert done.merge.moved.moved["app/caching/__init__.py"] == "app/kit/caching.py"
     assert "return text + text" in done.files["app/kit/background/__init__.py"]
     assert "NEW = 1" in done.files["app/kit/background/__init__.py"]
     assert "return 10" in done.files["app/kit/caching.py"]
@@ -754,6 +756,30 @@ def test_files_that_ruff_accepts_are_accepted_afterwards(follow: Merges) -> None
     )
 
 
+@pytest.mark.parametrize("clean", [True, False])
+def test_imports_that_both_added_are_in_order_if_the_users_were(
+    follow: Merges, clean: bool
+) -> None:
+    one = '"""One."""\n\nfrom app.settings import name\n\nprint(name)\n'
+    mine = one.replace("name\n\n", "name\nfrom app.tiger import tiger\n\n", 1)
+    theirs = one.replace("name\n\n", "name\nfrom app.zebra import zebra\n\n", 1)
+    mine += "" if clean else "print( name)\n"
+    done = follow(
+        writes("app/one.py", mine), {**BASE, "app/one.py": one}, {**NEW, "app/one.py": theirs}
+    )
+    lines = done.files["app/one.py"].splitlines()
+
+    assert done.conflicts == []
+    assert sorted(lines[2:5]) == [
+        "from app.settings import name",
+        "from app.tiger import tiger",
+        "from app.zebra import zebra",
+    ]
+    assert ("print( name)" in lines) is not clean
+    if clean:
+        assert lines[2:5] == sorted(lines[2:5])
+
+
 def test_the_users_own_settings_of_ruff_count(follow: Merges) -> None:
     short = "from app.background import (\n    run,\n    run as other,\n)\n\nprint(run, other)\n"
 
@@ -796,10 +822,10 @@ def test_what_cannot_be_read_is_left_as_it_is(follow: Merges) -> None:
 
 
 def test_what_is_unsure_is_listed_with_its_line(follow: Merges) -> None:
+    """What the template's own files have is for the template to mend."""
     text = "FROM x\nCOPY . /srv\nRUN cat /srv/app/caching/redis.py\n"
-    done = follow(
-        writes("Dockerfile", text), base={**BASE, "run.sh": "/srv/app/caching/redis.py\n"}
-    )
+    script = {"run.sh": "cat /srv/app/caching/redis.py\n"}
+    done = follow(writes("Dockerfile", text), {**BASE, **script}, {**NEW, **script})
 
     assert done.merge.unsure() == ["Dockerfile:3: /srv/app/caching/redis.py"]
     assert done.files["Dockerfile"] == text
@@ -1015,8 +1041,8 @@ def test_a_dry_run_shows_the_moves_and_touches_nothing(
     assert "-from app.background import run\n+from app.kit.background import run\n" in printed
     assert "3 files moved; references to what moved were rewritten in 1 file of yours.\n" in printed
     assert "look at each:\n  run.sh:1: /srv/app/caching/redis.py\n" in printed
-    assert "do not parse, so imports of what moved are as they were" in printed
-    assert "mend them before you commit:\n  app/broken.py\n" in printed
+    assert "cannot parse these, so what moved has its old name there" in printed
+    assert "mend them by hand:\n  app/broken.py\n" in printed
     assert "To do by hand:\n  Look at your settings.\n" in printed
     assert "Would change 9 files; nothing was written.\n" in printed
 
@@ -1088,6 +1114,17 @@ def test_what_changed_places_is_looked_up_once() -> None:
     assert moves_of(swap).name("a.x.f") == "a.y.f"
     assert composed([swap, swap]).name("a.x.f") == "a.x.f"
     assert composed([swap, Changes(modules={"a.y": "a.z"})]).name("a.x") == "a.z"
+
+
+def test_a_later_release_moves_what_is_there_then() -> None:
+    """A module of the old name that came in between is another one."""
+    moves = composed(
+        [Changes(modules={"a.x": "a.y"}), Changes(modules={"a.x.sub": "a.sub", "a.x": "a.w"})]
+    )
+
+    assert moves.name("a.x") == "a.y"
+    assert moves.name("a.x.sub") == "a.y.sub"
+    assert moves.path("a/x/sub.py") == "a/y/sub.py"
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,14 @@ import ast
 import os
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 from tempfile import TemporaryDirectory
 
-from fastperf_new import git, imports, neighbours, relocating
+from fastperf_new import git, imports, neighbours, relocating, tidying
 from fastperf_new.answers import FILE
 from fastperf_new.changes import Moves
 from fastperf_new.errors import NotReadyError
@@ -160,6 +160,7 @@ def merged(
         left_deleted = _keep_deleted(scratch, base, ours, conflicts)
         settled = _settle_neighbours(scratch, conflicts)
         tree = scratch.replace(tree, {**dict.fromkeys(left_deleted), **settled})
+        tree = scratch.replace(tree, _tidied(scratch, ours, theirs, tree, conflicts))
         scratch.commit("merged", tree)
         before = imports.missing(_python(scratch, head))
         broken = imports.missing(_python(scratch, tree)) - {
@@ -198,6 +199,37 @@ def _python(scratch: Scratch, tree: str) -> dict[str, bytes]:
                 " run the command in a full clone."
             )
     return {path: contents[oid] for path, oid in files.items()}
+
+
+def _tidied(
+    scratch: Scratch, ours: str, theirs: str, tree: str, conflicts: Mapping[str, object]
+) -> dict[str, Entry]:
+    """Order and format what was merged from both sides, where the user's was in order."""
+    mine, new, merged = scratch.files(ours), scratch.files(theirs), scratch.files(tree)
+    both = [
+        path
+        for path, entry in merged.items()
+        if path.endswith(".py") and path in mine and path not in conflicts
+        if is_file(entry) and entry not in (mine[path], new.get(path))
+    ]
+    if not both:
+        return {}
+    settings = filter(tidying.is_settings, [*mine, *merged])
+    wanted = [(files, path) for path in [*both, *settings] for files in (mine, merged)]
+    contents = scratch.contents(files[path].oid for files, path in wanted if path in files)
+
+    def read(files: Mapping[str, Entry]) -> tidying.Files:
+        configured = {
+            path: contents[entry.oid]
+            for path, entry in files.items()
+            if tidying.is_settings(path) and entry.oid in contents
+        }
+        rewritten = {path: contents[files[path].oid] for path in both}
+        return tidying.Files(frozenset(files), configured, rewritten)
+
+    done = tidying.tidied(read(mine), read(merged), {path: path for path in both})
+    oids = dict(zip(done, scratch.write(done.values()), strict=True))
+    return {path: Entry(merged[path].mode, oid) for path, oid in oids.items()}
 
 
 def _entry(scratch: Scratch, tree: str, path: str) -> Entry:

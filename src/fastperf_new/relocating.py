@@ -20,7 +20,6 @@ from fastperf_new.repository import Entry, is_file
 from fastperf_new.scratch import Scratch
 
 _PYTHON = (".py", ".pyi")
-_SETTINGS = frozenset({"pyproject.toml", "ruff.toml", ".ruff.toml"})
 _LARGEST = 1_000_000  # bytes of a text; what is larger is data
 _TEXTS_OF_THE_PAST = ("CHANGELOG", "CHANGES", "HISTORY")
 
@@ -221,7 +220,7 @@ class _Work:
         settings = {
             path: self._contents[entry.oid]
             for path, entry in tree.items()
-            if posixpath.basename(path) in _SETTINGS and entry.oid in self._contents
+            if tidying.is_settings(path) and entry.oid in self._contents
         }
         new_paths = {path: self.path(path) for path in python}
         before = tidying.Files(

@@ -135,8 +135,9 @@ def updated(result: Updated, here: Path, *, dry_run: bool) -> None:
     _conflicts(result.conflicts)
     _list("These import what is no longer there; mend them before you commit:", result.broken)
     _list("These refer to what moved, or only look like it; look at each:", result.unsure)
+    python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
     _list(
-        "These do not parse, so imports of what moved are as they were; mend them before you commit:",
+        f"{python} cannot parse these, so what moved has its old name there; mend them by hand:",
         result.unreadable,
     )
     _list("To do by hand:", result.notes)

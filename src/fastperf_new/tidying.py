@@ -9,6 +9,13 @@ from tempfile import TemporaryDirectory
 
 from fastperf_new.errors import RefusedError
 
+_SETTINGS = frozenset({"pyproject.toml", "ruff.toml", ".ruff.toml"})
+
+
+def is_settings(path: str) -> bool:
+    """Return whether a file may configure ruff."""
+    return path.rpartition("/")[2] in _SETTINGS
+
 
 @dataclass(frozen=True)
 class Files:
