@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from filelock import FileLock
@@ -100,11 +101,21 @@ def environment(shared: Path, rendered: Render) -> Environment:
 
 
 @pytest.fixture(scope="session")
-def run_tests(environment: Environment) -> Iterator[RunTests]:
+def own_temporary() -> Iterator[dict[str, str]]:
+    """Variables that give a project's pytest a root of its own for temporary folders.
+
+    pytest removes old ones of all sessions under a root, and fails when another does the same.
+    """
+    with TemporaryDirectory(prefix="fp-", ignore_cleanup_errors=True) as root:
+        yield {"PYTEST_DEBUG_TEMPROOT": root}
+
+
+@pytest.fixture(scope="session")
+def run_tests(environment: Environment, own_temporary: dict[str, str]) -> Iterator[RunTests]:
     """Run pytest in a project, in a fork of one process: starting and importing is done."""
     with subprocess.Popen(
         [environment.folder / "bin" / "python", ROOT / "tests/harness/forks.py"],
-        env=clean_environment(),
+        env={**clean_environment(), **own_temporary},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -61,6 +61,8 @@ async def test_it_is_not_ready_but_live_until_it_stops(
     for _ in range(2):
         os.kill(os.getpid(), signal.SIGTERM)
         await until(stopping.is_set)
+        for _ in range(10):  # turns of the loop, in which the signal is handled
+            await asyncio.sleep(0)
 
     answer = await client.get("/health/ready")
     assert (answer.status_code, answer.json()["detail"]) == (503, "The service is stopping.")

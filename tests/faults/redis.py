@@ -29,7 +29,7 @@ FAULTS = [
         "return",
         "is_renewed",
     ),
-    Fault("app/caching/redis.py", "min(LEASE, until", "min(9, until", "worker_that_was_killed"),
+    Fault("app/caching/redis.py", "min(LEASE, until", "min(999, until", "worker_that_was_killed"),
     Fault(
         "app/caching/connection.py",
         "self._refused[command] = monotonic() + PAUSE\n\n    def _send",
