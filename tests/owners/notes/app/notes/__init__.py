@@ -1,0 +1,1 @@
+"""Notes: a feature of the owner's."""

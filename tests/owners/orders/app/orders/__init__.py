@@ -1,0 +1,1 @@
+"""Orders: a feature of the owner's."""
