@@ -1,5 +1,6 @@
 # make try            a new project, created and served (PROJECT=folder, PORT=number)
-# make test           all checks and tests
+# make test           all checks and tests, of the largest sets a sample
+# make test-all       all of them, as each night and before a release
 # make show           what a change does to rendered projects (BASE=revision, SETS="minimal ...")
 # make bench          measure what the docs claim
 # make ladder         measure a project over HTTP against others (ROUNDS=number)
@@ -14,12 +15,15 @@ WORKERS ?= auto
 ROUNDS ?= 7
 BIN := .venv/bin
 
-.PHONY: try test show lint bench ladder before format capabilities names release
+.PHONY: try test test-all show lint bench ladder before format capabilities names release
 
 try: .venv/installed
 	sh scripts/try.sh "$(PROJECT)"
 
 test: lint
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m "not exhaustive"
+
+test-all: lint
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 show: .venv/installed-dev

@@ -17,7 +17,14 @@ import httpx2
 import pytest
 
 from tests.conftest import Render
-from tests.harness.support import SERVERS, Environment, free_port, production_command, started
+from tests.harness.support import (
+    SERVERS,
+    Environment,
+    free_port,
+    production_command,
+    sampled,
+    started,
+)
 
 MEGABYTE = 1_048_576
 GROWTH = 0.3  # of the idle memory, and a body
@@ -263,7 +270,7 @@ asyncio.run(fill())
 """
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=sampled(SERVERS))
 def project(
     request: pytest.FixtureRequest, rendered: Render, environment: Environment, tmp_path: Path
 ) -> Path:

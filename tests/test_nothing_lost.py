@@ -15,7 +15,7 @@ from fastperf_new.answers import FILE
 from fastperf_new.errors import Exit, NotReadyError
 from tests.harness import small as tools
 from tests.harness.small import ADDED, BROKEN, CHANGED, DONE, KILLED, PLACES, REFUSED, Small
-from tests.harness.support import Project, fastperf
+from tests.harness.support import Project, fastperf, sampled
 
 NO_SPACE = OSError(28, "No space left on device")
 
@@ -57,7 +57,7 @@ def test_the_update_has_every_kind_of_change(small: Small, tmp_path: Path) -> No
 # --- git fails ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", [1, 128, -signal.SIGKILL], ids=["one", "fatal", "killed"])
+@pytest.mark.parametrize("code", sampled([1, 128, -signal.SIGKILL]), ids=["one", "fatal", "killed"])
 def test_each_git_call_may_fail(
     small: Small, tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,13 +232,15 @@ def each_point(
 
 @pytest.mark.parametrize(
     ("path", "save"),
-    [
-        (CHANGED, save_in_place),
-        (CHANGED, save_by_rename),
-        (ADDED, save_by_rename),
-        (tools.CONFLICT, save_in_place),
-        ("app/gone.py", save_in_place),
-    ],
+    sampled(
+        [
+            (CHANGED, save_in_place),
+            (CHANGED, save_by_rename),
+            (ADDED, save_by_rename),
+            (tools.CONFLICT, save_in_place),
+            ("app/gone.py", save_in_place),
+        ]
+    ),
 )
 def test_what_an_editor_saves_meanwhile_is_never_lost(
     own: Small,
@@ -274,7 +276,7 @@ def stage_an_edit(copy: Small) -> None:
     copy.git("add", CHANGED)
 
 
-@pytest.mark.parametrize("meanwhile", [stage_a_file, commit_a_file, stage_an_edit])
+@pytest.mark.parametrize("meanwhile", sampled([stage_a_file, commit_a_file, stage_an_edit]))
 def test_what_a_second_git_does_meanwhile_is_never_undone(
     own: Small,
     tmp_path: Path,

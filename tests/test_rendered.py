@@ -13,7 +13,7 @@ from filelock import FileLock
 from fastperf_new.questions import Answer
 from fastperf_new.render import files
 from tests.conftest import Render, RunTests
-from tests.harness.support import DATABASES, Environment, name_of, variants
+from tests.harness.support import DATABASES, Environment, name_of, sampled, variants
 
 MakeUrl = Callable[[object], str]
 
@@ -46,7 +46,12 @@ def digest_of(project: Path) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
-@pytest.mark.parametrize("variant", variants(), ids=name_of)
+def each_time(number: int, variant: dict[str, Answer]) -> bool:
+    """Whether a variant is checked by `make test`: what `minimal` adds, `standard` adds too."""
+    return number == 0 or variant["preset"] == "standard"
+
+
+@pytest.mark.parametrize("variant", sampled(variants(), each_time), ids=name_of)
 def test_its_own_checks_pass(  # noqa: PLR0917  (fixtures)
     variant: dict[str, Answer],
     rendered: Render,
@@ -55,6 +60,7 @@ def test_its_own_checks_pass(  # noqa: PLR0917  (fixtures)
     environment: Environment,
     database_url: MakeUrl,
     redis_url: Callable[[str], str],
+    own_temporary: dict[str, str],
     shared: Path,
 ) -> None:
     """Variants that differ only in what is not read are one project, and checked once."""
@@ -63,7 +69,8 @@ def test_its_own_checks_pass(  # noqa: PLR0917  (fixtures)
     passed = shared / f"passed-{digest_of(project)}"  # only there after a pass
     with FileLock(passed.with_suffix(".lock")):
         if not passed.exists():
-            env = {"TEST_DATABASE_URL": database_url(variant.get("database", "sqlite"))}
+            url = database_url(variant.get("database", "sqlite"))
+            env = {"TEST_DATABASE_URL": url, **own_temporary}
             if variant.get("cache") == "redis":
                 env["TEST_REDIS_URL"] = redis_url("15")
             # What it found in the packages does for every project; each test process has a cache.

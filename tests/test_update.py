@@ -141,11 +141,7 @@ def test_the_newest_release_is_taken_by_default(make_project: Make) -> None:
 
 def test_a_conflict_is_left_to_the_user(make_project: Make) -> None:
     project = make_project("0.1.0")
-    project.replace(
-        "app/settings.py",
-        "from pydantic_settings import",
-        "import os\n\nfrom pydantic_settings import",
-    )
+    project.replace("app/settings.py", "database_read_pool: int = 4", "database_read_pool: int = 8")
     project.commit()
     before = worktree(project)
 
@@ -615,11 +611,7 @@ class Story:
 @pytest.fixture
 def story(make_project: Make, tmp_path: Path) -> Iterator[Story]:
     before = make_project("0.1.0", folder="before")
-    before.replace(
-        "app/settings.py",
-        "from pydantic_settings import",
-        "import os\n\nfrom pydantic_settings import",
-    )
+    before.replace("app/settings.py", "database_read_pool: int = 4", "database_read_pool: int = 8")
     edit(before)
     before.git("gc", "-q")  # it is copied hundreds of times
     after = Project(shutil.copytree(before.folder, tmp_path / "after"))
@@ -851,11 +843,7 @@ def test_a_part_of_a_repository_is_taken_back_alone(tmp_path: Path, make_project
     shutil.rmtree(part.folder / ".git")
     mono = Project(tmp_path / "mono")
     mono.write("README.md", "mono\n")
-    part.replace(
-        "app/settings.py",
-        "from pydantic_settings import",
-        "import os\n\nfrom pydantic_settings import",
-    )
+    part.replace("app/settings.py", "database_read_pool: int = 4", "database_read_pool: int = 8")
     mono.git("init", "-q")
     mono.commit()
     mono.write("README.md", "a sibling's work goes on\n")
@@ -952,11 +940,7 @@ def test_settings_of_the_user_do_not_reach_the_merge(make_project: Make, tmp_pat
         "[user]\nname = x\nemail = x@x\n"
     )
     project = make_project("0.1.0")
-    project.replace(
-        "app/settings.py",
-        "from pydantic_settings import",
-        "import os\n\nfrom pydantic_settings import",
-    )
+    project.replace("app/settings.py", "database_read_pool: int = 4", "database_read_pool: int = 8")
     project.commit()
     environment = {"XDG_CONFIG_HOME": str(home), "GIT_CONFIG_GLOBAL": str(home / "git/config")}
 

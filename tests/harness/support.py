@@ -8,13 +8,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import httpx2
+import pytest
+from _pytest.mark.structures import ParameterSet
 
 from fastperf_new import releases
 from fastperf_new.answers import FILE
@@ -138,6 +141,23 @@ class Project:
         found = re.search(r"^_commit: (.*)$", self.read(FILE), re.MULTILINE)
         assert found
         return found[1]
+
+
+def sampled(
+    values: Iterable[Any], kept: Callable[[int, Any], bool] = lambda number, _: number == 0
+) -> list[ParameterSet]:
+    """Return parameters of which `make test` runs only some, and `make test-all` all.
+
+    Args:
+        kept: called with the number and the value of each; by default the first is kept.
+    """
+    return [
+        pytest.param(
+            *(value if isinstance(value, tuple) else (value,)),
+            marks=() if kept(number, value) else pytest.mark.exhaustive,
+        )
+        for number, value in enumerate(values)
+    ]
 
 
 def variants() -> list[dict[str, Answer]]:
