@@ -1,24 +1,38 @@
 """An update follows what a release moved: edits stay, references are rewritten, the rest is listed."""
 
 import hashlib
+import io
 import json
 import random
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from fastperf_new import changes, mentions, project, references, releases, report, repository
+from fastperf_new import (
+    changes,
+    git,
+    mentions,
+    project,
+    references,
+    releases,
+    report,
+    repository,
+    tidying,
+)
 from fastperf_new.answers import FILE
 from fastperf_new.changes import Changes, ChangesError, composed, moves_of
-from fastperf_new.errors import NotReadyError
+from fastperf_new.errors import NotReadyError, RefusedError
 from fastperf_new.mentions import Place
 from fastperf_new.merge import Merge, merged
 from fastperf_new.render import files
+from fastperf_new.scratch import Scratch
 from tests.harness.support import Project
 
 # --- references in Python ---------------------------------------------------------------------
@@ -1191,3 +1205,47 @@ def test_the_list_of_the_next_release_is_true() -> None:
 
 def test_an_empty_list_says_nothing() -> None:
     assert changes.read(changes.EMPTY) == Changes()
+
+
+def test_a_damaged_list_in_a_release_is_refused() -> None:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("changes.yml", "modules: [")
+
+    with pytest.raises(RefusedError, match=r"^Release 9\.9\.9: changes\.yml is damaged"):
+        _ = releases.Release("9.9.9", content.getvalue()).changes
+
+
+def test_without_ruff_the_update_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ruff.__main__.find_ruff_bin", lambda: str(tmp_path / "ruff"))
+    files = tidying.Files(frozenset({"a.py"}), {}, {"a.py": b"import b\n"})
+
+    with pytest.raises(RefusedError, match=r"^ruff cannot be started"):
+        tidying.tidied(files, files, {"a.py": "a.py"})
+
+
+def test_a_path_that_leads_out_of_a_commit_is_refused(make_project: Callable[..., Project]) -> None:
+    lived = make_project("0.1.0")
+    blob = lived.git("rev-parse", "HEAD:README.md").strip()
+    tree = made(lived, f"100644 blob {blob}\tout")
+    outer = made(lived, f"040000 tree {tree}\t..")
+    with TemporaryDirectory() as folder:
+        scratch = Scratch(Path(folder), repository.find(lived.folder))
+
+        with pytest.raises(git.GitError, match=r"leads out of it: \.\./out"):
+            scratch.files(outer)
+
+
+def made(project: Project, line: str) -> str:
+    """Return the tree that git makes of one entry."""
+    done = subprocess.run(
+        ["git", "mktree"],
+        cwd=project.folder,
+        input=line,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()

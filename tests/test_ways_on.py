@@ -605,6 +605,11 @@ ELSEWHERE = {
     "The folder": "test_create.py::test_a_deleted_current_folder_is_one_sentence",
     "cannot be written:": "test_create.py::test_a_full_disk_at_any_write_leaves_nothing",
     "cannot be rendered:": "test_cli.py::test_a_failing_render_leaves_nothing_and_takes_nothing",
+    "Release ": "test_moves.py::test_a_damaged_list_in_a_release_is_refused",
+    "ruff cannot be started": "test_moves.py::test_without_ruff_the_update_is_refused",
+    "git has a file in a commit that leads out of it": "test_moves.py::test_a_path_that_leads_out_of_a_commit_is_refused",
+    # What the owner has where something of the template moves to.
+    "goes with this release: move yours elsewhere first": "test_moves.py::test_a_file_in_the_way_is_refused",
     # Between two calls of the system: nothing is done, and it is to be tried again.
     "is in the way: move it first.": "test_create.py::test_what_comes_meanwhile_is_not_overwritten",
     "keeps the index of the repository (index.lock)": "test_nothing_lost.py::test_what_a_second_git_does_meanwhile_is_never_undone",
